@@ -1,0 +1,46 @@
+# vectorx - vector data type and HNSW index access method
+#
+#   make && make install          build and install (PG_CONFIG=... picks the server)
+#   make installcheck             SQL tests against the running server
+#   make quickstart               from an empty machine to answered queries
+#   make test                     every test, in private clusters
+
+EXTENSION = vectorx
+MODULE_big = vectorx
+DATA = $(wildcard sql/install/vectorx--*.sql)
+PGFILEDESC = "vectorx - vector data type and HNSW index access method"
+
+OBJS = $(patsubst %.c,%.o,$(wildcard src/*.c src/*/*.c))
+PG_CPPFLAGS = -I$(srcdir)/src
+PG_CFLAGS = -Wall -Wextra -Wno-unused-parameter -fvisibility=hidden
+SHLIB_LINK += -lm
+
+# Only what lies directly in sql/ is a test; sql/install is for CREATE EXTENSION
+REGRESS = $(patsubst sql/%.sql,%,$(wildcard sql/*.sql))
+REGRESS_OPTS = --load-extension=vectorx
+
+PG_CONFIG ?= pg_config
+PGXS := $(wildcard $(shell $(PG_CONFIG) --pgxs 2>/dev/null))
+
+# These install what is missing, so they must work before PGXS is there
+SCRIPTED = quickstart test
+
+ifneq ($(PGXS),)
+include $(PGXS)
+else ifneq ($(filter-out $(SCRIPTED),$(or $(MAKECMDGOALS),all)),)
+$(error PostgreSQL's server headers were not found by "$(PG_CONFIG) --pgxs": \
+install them (Debian: postgresql-server-dev-NN) or set PG_CONFIG)
+endif
+
+# PGXS does not track headers; there are few enough to rebuild everything
+$(OBJS) $(OBJS:.o=.bc): $(wildcard src/*.h src/*/*.h) Makefile
+
+# A PG_CONFIG that the user chose is used as it is; the default may be improved on
+USER_PG_CONFIG = $(if $(filter file,$(origin PG_CONFIG)),,PG_CONFIG='$(PG_CONFIG)')
+
+.PHONY: $(SCRIPTED)
+quickstart:
+	@$(USER_PG_CONFIG) bash bench/quickstart
+
+test:
+	@$(USER_PG_CONFIG) bash test/run

@@ -1,0 +1,573 @@
+/*-------------------------------------------------------------------------
+ *
+ * code.c
+ *	  Codes: the compact forms of vectors that the graph walk reads.
+ *
+ * The rotated code follows RaBitQ (Gao and Long, 2024) without centring: x,
+ * rotated, is replaced by the grid point u (coordinates k + 1/2 for integers
+ * k) whose direction is nearest to x's, and <x, q> is estimated by scale * <u,
+ * q> with scale = |x|^2 / <u, x>.  With c the cosine between u and x, the
+ * error of that estimate has standard deviation
+ *		|x| |q| sqrt((1 - c^2) / c^2) / sqrt(dims - 1)
+ * over random rotations.
+ *
+ * The rotation is a product of random signs and Walsh-Hadamard transforms on
+ * the leading and on the trailing pow2 elements, which overlap unless dims is
+ * a power of two, so any number of dimensions is served without padding.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "code/code.h"
+
+#include <float.h>
+#include <math.h>
+#include <string.h>
+
+/* Rounds of the rotation; a round is one transform at either end */
+#define ROTATION_ROUNDS 2
+
+/* Up to this many bytes a vector is its own code, unless bits were asked for */
+#define RAW_MAX_BYTES 64
+/* Up to this many dimensions the default code has 8 bits */
+#define EIGHT_BIT_MAX_DIMS 64
+
+static int
+code_bytes(int dims, int bits)
+{
+	return (int) (((int64_t) dims * bits + 7) / 8);
+}
+
+static VxCodeBits
+code_index(int bits)
+{
+	return bits == 2 ? VX_CODE2 : bits == 4 ? VX_CODE4 : VX_CODE8;
+}
+
+int
+VxElementBytes(VxElement element, int dims)
+{
+	return (int) sizeof(float) * dims;
+}
+
+/* Set what follows from kind, bits and dims */
+static void
+codec_derive(VxCodec *codec)
+{
+	codec->vector_bytes = VxElementBytes(codec->element, codec->dims);
+	codec->nbytes = codec->kind == VX_CODE_RAW ? codec->vector_bytes :
+		code_bytes(codec->dims, codec->bits);
+	codec->stride = (codec->nbytes + 63) / 64 * 64;
+	codec->pow2 = 1;
+	while (codec->pow2 * 2 <= codec->dims)
+		codec->pow2 *= 2;
+}
+
+bool
+VxCodecInit(VxCodec *codec, VxElement element, VxMetric metric,
+			int dims, int bits, int max_bytes)
+{
+	codec->element = element;
+	codec->metric = metric;
+	codec->dims = dims;
+	codec->kind = metric == VX_METRIC_L1 ? VX_CODE_SCALAR : VX_CODE_ROTATED;
+
+	if (bits == 0 && VxElementBytes(element, dims) <= RAW_MAX_BYTES)
+	{
+		codec->kind = VX_CODE_RAW;
+		codec->bits = 32;
+	}
+	else if (bits == 0)
+		codec->bits = codec->kind == VX_CODE_SCALAR ||
+			dims <= EIGHT_BIT_MAX_DIMS ? 8 : 4;
+	else
+		codec->bits = bits;
+
+	while (codec->kind != VX_CODE_RAW && codec->bits > 2 &&
+		   code_bytes(dims, codec->bits) > max_bytes)
+		codec->bits /= 2;
+	codec_derive(codec);
+	return codec->nbytes <= max_bytes;
+}
+
+bool
+VxCodecRestore(VxCodec *codec, VxElement element, VxMetric metric,
+			   int dims, VxCodeKind kind, int bits)
+{
+	if (element < 0 || element >= VX_N_ELEMENTS ||
+		metric < 0 || metric >= VX_N_METRICS || dims < 1)
+		return false;
+	if (kind == VX_CODE_RAW ? bits != 32 :
+		(kind != VX_CODE_ROTATED && kind != VX_CODE_SCALAR) ||
+		(bits != 2 && bits != 4 && bits != 8))
+		return false;
+
+	codec->element = element;
+	codec->metric = metric;
+	codec->dims = dims;
+	codec->kind = kind;
+	codec->bits = bits;
+	codec_derive(codec);
+	return true;
+}
+
+bool
+VxIsZero(const VxCodec *codec, const void *vector)
+{
+	const float *x = vector;
+
+	for (int i = 0; i < codec->dims; i++)
+		if (x[i] != 0)
+			return false;
+	return true;
+}
+
+double
+VxExactDistance(const VxCodec *codec, const void *a, const void *b)
+{
+	double		d = VxDistance(codec->element, codec->metric, codec->dims, a, b);
+
+	if (codec->metric == VX_METRIC_IP)
+		d = -d;
+	else if (codec->metric == VX_METRIC_COSINE)
+		d = 1 - d;
+	return isnan(d) ? INFINITY : d;
+}
+
+/* ---------------------------------------------------------------- rotation */
+
+static inline uint64_t
+splitmix64(uint64_t x)
+{
+	x += UINT64_C(0x9E3779B97F4A7C15);
+	x = (x ^ (x >> 30)) * UINT64_C(0xBF58476D1CE4E5B9);
+	x = (x ^ (x >> 27)) * UINT64_C(0x94D049BB133111EB);
+	return x ^ (x >> 31);
+}
+
+/*
+ * Give n floats the fixed random signs of a step.  The signs belong to the
+ * on-disk format: bit i % 64 of splitmix64(step * 2^32 + i / 64).
+ */
+static void
+flip_signs(float *x, int n, int step)
+{
+	for (int base = 0; base < n; base += 64)
+	{
+		uint64_t	bits = splitmix64(((uint64_t) step << 32) + (uint64_t) (base / 64));
+		int			end = n - base < 64 ? n - base : 64;
+
+		for (int i = 0; i < end; i++)
+		{
+			uint32_t	word;
+
+			memcpy(&word, &x[base + i], sizeof(word));
+			word ^= (uint32_t) (bits >> i) << 31;
+			memcpy(&x[base + i], &word, sizeof(word));
+		}
+	}
+}
+
+static void
+scale_by(float *x, int n, float factor)
+{
+	for (int i = 0; i < n; i++)
+		x[i] *= factor;
+}
+
+void
+VxRotate(int dims, int pow2, float *x)
+{
+	float	   *tail = x + (dims - pow2);
+	float		factor = 1.0f / sqrtf((float) pow2);
+	int			step = 0;
+
+	for (int round = 0; round < ROTATION_ROUNDS; round++)
+	{
+		flip_signs(x, pow2, step++);
+		VxKernels->fht(x, pow2);
+		scale_by(x, pow2, factor);
+		if (tail != x)
+		{
+			flip_signs(tail, pow2, step++);
+			VxKernels->fht(tail, pow2);
+			scale_by(tail, pow2, factor);
+		}
+	}
+}
+
+/* ---------------------------------------------------------------- encoding */
+
+static float
+grid_cosine(const float *x, int dims, float length, int half, float inv_step,
+			float *dot)
+{
+	float		sq;
+
+	VxKernels->grid_fit(dims, x, inv_step, half, dot, &sq);
+	return sq > 0 ? *dot / (sqrtf(sq) * length) : 0;
+}
+
+/*
+ * Find the grid whose nearest point lies most nearly in x's direction.  A
+ * coarse search over steps that cut off none to two thirds of the largest
+ * element, then a fine one around its best.
+ */
+static float
+choose_grid(const float *x, int dims, float length, int half, float *best_dot)
+{
+	float		largest = 0;
+	float		best_inv;
+	float		best_cos = -1;
+	float		ratio = 1.11f;
+
+	for (int i = 0; i < dims; i++)
+		largest = fmaxf(largest, fabsf(x[i]));
+	best_inv = (float) half / largest;
+
+	for (int pass = 0; pass < 2; pass++)
+	{
+		float		inv = pass == 0 ? (float) half / largest * 0.95f :
+			best_inv / (ratio * ratio);
+		int			steps = pass == 0 ? 12 : 5;
+
+		for (int i = 0; i < steps; i++, inv *= ratio)
+		{
+			float		dot;
+			float		c = grid_cosine(x, dims, length, half, inv, &dot);
+
+			if (c > best_cos)
+			{
+				best_cos = c;
+				best_inv = inv;
+				*best_dot = dot;
+			}
+		}
+		ratio = 1.035f;
+	}
+	return best_inv;
+}
+
+/* Put value v (bits wide) of dimension i into a zeroed code */
+static inline void
+put_value(uint8_t *code, int nbytes, int bits, int i, int v)
+{
+	int			plane = i / nbytes;
+
+	code[i - plane * nbytes] |= (uint8_t) (v << (bits * plane));
+}
+
+/*
+ * Copy a vector as floats, at a length that float4 arithmetic can square;
+ * returns its squared norm, of the copy.  Under cosine the copy has unit
+ * length.
+ */
+static float
+load_vector(const VxCodec *codec, const void *vector, float *x)
+{
+	double		norm = 0;
+
+	memcpy(x, vector, sizeof(float) * (size_t) codec->dims);
+	for (int i = 0; i < codec->dims; i++)
+		norm += (double) x[i] * x[i];
+	if (codec->metric == VX_METRIC_COSINE && norm > 0)
+	{
+		double		inv = 1 / sqrt(norm);
+
+		for (int i = 0; i < codec->dims; i++)
+			x[i] = (float) (x[i] * inv);
+		norm = 1;
+	}
+	return norm > FLT_MAX ? FLT_MAX : (float) norm;
+}
+
+static void
+encode_rotated(const VxCodec *codec, const void *vector,
+			   VxFactors *factors, uint8_t *code, float *x)
+{
+	int			half = 1 << (codec->bits - 1);
+	float		norm = load_vector(codec, vector, x);
+	float		length = sqrtf(norm);
+	float		inv_step;
+	float		dot;
+	float		c;
+
+	factors->norm = norm;
+	factors->scale = 0;
+	factors->error = 0;
+	if (!(norm >= FLT_MIN) || norm >= FLT_MAX)
+	{
+		/* no direction, or none that float4 can express: bound is nothing */
+		factors->error = norm >= FLT_MAX ? FLT_MAX : length;
+		return;
+	}
+	VxRotate(codec->dims, codec->pow2, x);
+	inv_step = choose_grid(x, codec->dims, length, half, &dot);
+	if (!(dot > 0) || !isfinite(inv_step))
+	{
+		factors->error = length;
+		return;
+	}
+
+	c = grid_cosine(x, codec->dims, length, half, inv_step, &dot);
+	factors->scale = norm / dot;
+	factors->error = c >= 1 ? 0 : length * sqrtf((1 - c * c) / (c * c)) /
+		sqrtf((float) (codec->dims > 1 ? codec->dims - 1 : 1));
+
+	for (int i = 0; i < codec->dims; i++)
+	{
+		int			k = (int) floorf(fminf(fmaxf(x[i] * inv_step, -(float) half),
+										   (float) half - 1));
+
+		put_value(code, codec->nbytes, codec->bits, i, k + half);
+	}
+}
+
+static void
+encode_scalar(const VxCodec *codec, const void *vector,
+			  VxFactors *factors, uint8_t *code)
+{
+	const float *x = vector;
+	int			levels = (1 << codec->bits) - 1;
+	float		lo = x[0];
+	float		hi = x[0];
+	float		step;
+
+	for (int i = 1; i < codec->dims; i++)
+	{
+		lo = fminf(lo, x[i]);
+		hi = fmaxf(hi, x[i]);
+	}
+	step = hi / (float) levels - lo / (float) levels;
+	factors->norm = lo;
+	factors->scale = step;
+	factors->error = step * sqrtf((float) codec->dims / 12);
+	if (!(step > 0))
+		return;
+	for (int i = 0; i < codec->dims; i++)
+	{
+		float		v = (x[i] / step - lo / step) + 0.5f;
+
+		put_value(code, codec->nbytes, codec->bits, i,
+				  v >= (float) levels ? levels : v > 0 ? (int) v : 0);
+	}
+}
+
+void
+VxEncode(const VxCodec *codec, const void *vector,
+		 VxFactors *factors, uint8_t *code, float *work)
+{
+	memset(code, 0, (size_t) codec->nbytes);
+	memset(factors, 0, sizeof(*factors));
+	switch (codec->kind)
+	{
+		case VX_CODE_RAW:
+			memcpy(code, vector, (size_t) codec->nbytes);
+			break;
+		case VX_CODE_ROTATED:
+			encode_rotated(codec, vector, factors, code, work);
+			break;
+		case VX_CODE_SCALAR:
+			encode_scalar(codec, vector, factors, code);
+			break;
+	}
+}
+
+/* ----------------------------------------------------------------- queries */
+
+static int
+planes_of(const VxCodec *codec)
+{
+	return codec->kind == VX_CODE_RAW ? 0 : 8 / codec->bits;
+}
+
+size_t
+VxQueryMemory(const VxCodec *codec)
+{
+	return sizeof(float) * (size_t) codec->dims + 64 +
+		(size_t) codec->stride * (size_t) planes_of(codec);
+}
+
+void
+VxQueryInit(VxQuery *query, const VxCodec *codec, void *memory)
+{
+	memset(query, 0, sizeof(*query));
+	query->codec = codec;
+	query->work = memory;
+	query->planes = (int8_t *) (query->work + codec->dims);
+}
+
+/* Set what the estimate subtracts, from the planes */
+static void
+set_offset(VxQuery *query)
+{
+	const VxCodec *codec = query->codec;
+	int			total = codec->stride * planes_of(codec);
+	int64_t		sum = 0;
+
+	for (int i = 0; i < total; i++)
+		sum += query->planes[i];
+	query->offset = ((float) (1 << (codec->bits - 1)) - 0.5f) * (float) sum;
+}
+
+/* Round the rotated query to int8 planes */
+static void
+quantize_query(VxQuery *query)
+{
+	const VxCodec *codec = query->codec;
+	float	   *x = query->work;
+	float		largest = 0;
+	float		inv;
+
+	for (int i = 0; i < codec->dims; i++)
+		largest = fmaxf(largest, fabsf(x[i]));
+	query->scale = largest / 127;
+	inv = query->scale > 0 ? 1 / query->scale : 0;
+	if (!isfinite(inv))
+		inv = 0;
+
+	memset(query->planes, 0, (size_t) codec->stride * (size_t) planes_of(codec));
+	for (int plane = 0, i = 0; i < codec->dims; plane++)
+	{
+		int8_t	   *to = query->planes + (ptrdiff_t) plane * codec->stride;
+
+		for (int j = 0; j < codec->nbytes && i < codec->dims; j++, i++)
+		{
+			float		v = x[i] * inv;
+
+			to[j] = (int8_t) (int) (v < 0 ? v - 0.5f : v + 0.5f);
+		}
+	}
+	set_offset(query);
+}
+
+void
+VxQueryFromVector(VxQuery *query, const void *vector)
+{
+	const VxCodec *codec = query->codec;
+
+	query->vector = vector;
+	query->code = NULL;
+	if (codec->kind == VX_CODE_ROTATED)
+	{
+		query->norm = load_vector(codec, vector, query->work);
+		query->length = sqrtf(query->norm);
+		VxRotate(codec->dims, codec->pow2, query->work);
+		quantize_query(query);
+	}
+}
+
+void
+VxQueryFromCode(VxQuery *query, const VxFactors *factors, const uint8_t *code)
+{
+	const VxCodec *codec = query->codec;
+
+	query->vector = codec->kind == VX_CODE_RAW ? (const void *) code : NULL;
+	query->code = code;
+	query->factors = *factors;
+	if (codec->kind == VX_CODE_ROTATED)
+	{
+		query->norm = factors->norm;
+		query->length = sqrtf(factors->norm);
+		VxKernels->code_unpack(codec->dims, codec->bits, code,
+							   query->planes, codec->stride);
+		query->scale = codec->bits == 8 ? factors->scale : factors->scale / 2;
+		set_offset(query);
+	}
+}
+
+/* ---------------------------------------------------------------- estimates */
+
+static void
+estimate_rotated(const VxQuery *query, int n, const uint8_t *const *codes,
+				 const VxFactors *factors, float *dist, float *error)
+{
+	const VxCodec *codec = query->codec;
+	int32_t		ip[VX_ESTIMATE_MAX];
+
+	VxKernels->code_ip[code_index(codec->bits)] (codec->nbytes, codes, n,
+												 query->planes, codec->stride, ip);
+	for (int i = 0; i < n; i++)
+	{
+		float		est = factors[i].scale * query->scale *
+			((float) ip[i] - query->offset);
+		float		err = factors[i].error * query->length;
+
+		if (codec->metric == VX_METRIC_L2)
+		{
+			est = factors[i].norm + query->norm - 2 * est;
+			err *= 2;
+		}
+		else if (codec->metric == VX_METRIC_COSINE)
+			est = 1 - est;
+		else
+			est = -est;
+		if (!isfinite(est))
+		{
+			est = FLT_MAX;
+			err = INFINITY;
+		}
+		dist[i] = est;
+		if (error)
+			error[i] = err;
+	}
+}
+
+static void
+estimate_scalar(const VxQuery *query, int n, const uint8_t *const *codes,
+				const VxFactors *factors, float *dist, float *error)
+{
+	const VxCodec *codec = query->codec;
+	int			mask = (1 << codec->bits) - 1;
+
+	for (int i = 0; i < n; i++)
+	{
+		float		sum = 0;
+
+		for (int plane = 0, done = 0; done < codec->dims; plane++)
+		{
+			int			count = codec->dims - done < codec->nbytes ?
+				codec->dims - done : codec->nbytes;
+			int			shift = codec->bits * plane;
+
+			if (query->code)
+				sum += VxKernels->code_l1_codes(count, codes[i], query->code,
+												shift, mask, factors[i].norm,
+												factors[i].scale,
+												query->factors.norm,
+												query->factors.scale);
+			else
+				sum += VxKernels->code_l1(count, codes[i], shift, mask,
+										  factors[i].norm, factors[i].scale,
+										  (const float *) query->vector + done);
+			done += count;
+		}
+		dist[i] = isfinite(sum) ? sum : FLT_MAX;
+		if (error)
+			error[i] = isfinite(sum) ? factors[i].error : INFINITY;
+	}
+}
+
+void
+VxEstimate(const VxQuery *query, int n, const uint8_t *const *codes,
+		   const VxFactors *factors, float *dist, float *error)
+{
+	switch (query->codec->kind)
+	{
+		case VX_CODE_ROTATED:
+			estimate_rotated(query, n, codes, factors, dist, error);
+			break;
+		case VX_CODE_SCALAR:
+			estimate_scalar(query, n, codes, factors, dist, error);
+			break;
+		case VX_CODE_RAW:
+			for (int i = 0; i < n; i++)
+			{
+				double		d = VxExactDistance(query->codec, query->vector, codes[i]);
+
+				dist[i] = d < FLT_MAX ? (float) d : FLT_MAX;
+				if (error)
+					error[i] = d < FLT_MAX ? 0 : INFINITY;
+			}
+			break;
+	}
+}

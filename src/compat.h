@@ -1,0 +1,86 @@
+/*-------------------------------------------------------------------------
+ *
+ * compat.h
+ *	  What differs between the supported major versions of PostgreSQL (15 and
+ *	  later).  Version tests belong here and nowhere else.
+ *
+ * Include it after postgres.h and fmgr.h.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef VX_COMPAT_H
+#define VX_COMPAT_H
+
+#if PG_VERSION_NUM < 150000
+#error "vectorx needs PostgreSQL 15 or later"
+#endif
+
+/* 16 took the access macros of varlena out of postgres.h */
+#if PG_VERSION_NUM >= 160000
+#include "varatt.h"
+#endif
+
+/*
+ * We compile with -fvisibility=hidden.  From 16 on PGDLLEXPORT makes a symbol
+ * visible; before, it is empty except on Windows.  This must come before
+ * PG_MODULE_MAGIC and PG_FUNCTION_INFO_V1, which use it.
+ */
+#if PG_VERSION_NUM < 160000 && defined(__GNUC__) && !defined(WIN32)
+#undef PGDLLEXPORT
+#define PGDLLEXPORT __attribute__((visibility("default")))
+#endif
+
+/* Declare an SQL-callable function; the C definition follows */
+#define VX_FUNCTION(name) \
+	PGDLLEXPORT Datum name(PG_FUNCTION_ARGS); \
+	PG_FUNCTION_INFO_V1(name)
+
+/*
+ * Report an input error softly where the server can (16 on): return
+ * dummy_value if context is an ErrorSaveContext, else raise the error.
+ */
+#if PG_VERSION_NUM >= 160000
+#define VxEreturn(context, dummy_value, ...) \
+	ereturn(context, dummy_value, __VA_ARGS__)
+#else
+#define VxEreturn(context, dummy_value, ...) \
+	do { \
+		(void) (context); \
+		ereport(ERROR, __VA_ARGS__); \
+		return dummy_value; \
+	} while (0)
+#endif
+
+/* Count a search for EXPLAIN ANALYZE (18 on) */
+#if PG_VERSION_NUM >= 180000
+#define VxCountSearch(scan) \
+	do { \
+		if ((scan)->instrument) \
+			(scan)->instrument->nsearches++; \
+	} while (0)
+#else
+#define VxCountSearch(scan) ((void) (scan))
+#endif
+
+/* Sleep as cost-based vacuum delay asks for; needs commands/vacuum.h */
+#if PG_VERSION_NUM >= 180000
+#define VxVacuumDelay() vacuum_delay_point(false)
+#else
+#define VxVacuumDelay() vacuum_delay_point()
+#endif
+
+/* May the current user read all of a relation's data as its owner may? */
+#if PG_VERSION_NUM >= 160000
+#define VxOwnsRelation(relid) object_ownercheck(RelationRelationId, relid, GetUserId())
+#else
+#define VxOwnsRelation(relid) pg_class_ownercheck(relid, GetUserId())
+#endif
+
+/* Tell the planner that a path is out of the question (by cost before 18) */
+#if PG_VERSION_NUM >= 180000
+#define VxDisablePath(index_path) ((index_path)->path.disabled_nodes = 2)
+#else
+#define VxDisablePath(index_path) ((void) (index_path))
+#endif
+
+#endif							/* VX_COMPAT_H */

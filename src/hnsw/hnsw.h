@@ -1,0 +1,420 @@
+/*-------------------------------------------------------------------------
+ *
+ * hnsw.h
+ *	  Declarations shared by the files of the hnsw access method.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef VX_HNSW_H
+#define VX_HNSW_H
+
+#include "access/amapi.h"
+#include "access/genam.h"
+#include "access/generic_xlog.h"
+#include "nodes/execnodes.h"
+#include "storage/bufmgr.h"
+#include "utils/relcache.h"
+
+#include "hnsw/format.h"
+
+/* Options and settings: bounds and defaults */
+#define VX_MIN_M 2
+#define VX_MAX_M 100
+#define VX_DEFAULT_M 16
+#define VX_MIN_EF_CONSTRUCTION 4
+#define VX_MAX_EF_CONSTRUCTION 1000
+#define VX_DEFAULT_EF_CONSTRUCTION 64
+#define VX_MIN_EF_SEARCH 1
+#define VX_MAX_EF_SEARCH 10000
+#define VX_DEFAULT_EF_SEARCH 40
+#define VX_MAX_LEVEL 30
+
+/* Support functions of an operator class */
+#define VX_SPACE_PROC 1
+#define VX_N_PROCS 1
+
+typedef enum VxIterativeScan
+{
+	VX_ITERATIVE_OFF,
+	VX_ITERATIVE_RELAXED,
+	VX_ITERATIVE_STRICT
+} VxIterativeScan;
+
+extern int	vx_ef_search;
+extern int	vx_iterative_scan;
+extern int	vx_max_scan_tuples;
+extern double vx_scan_mem_multiplier;
+
+/* Reloptions, as amoptions stores them */
+typedef struct VxOptions
+{
+	int32		vl_len_;		/* varlena header (do not touch directly!) */
+	int			m;
+	int			ef_construction;
+	int			code_bits;		/* offset of a string: "2", "4", "8"; 0 if not
+								 * given */
+} VxOptions;
+
+/*
+ * What an operator class indexes: returned by its support function 1.
+ */
+typedef struct VxSpace
+{
+	VxElement	element;
+	VxMetric	metric;
+	int			max_dims;
+} VxSpace;
+
+/*
+ * Layout of an index and codec, from its metapage; cached in rd_amcache.
+ * Unchanging.
+ */
+typedef struct VxIndex
+{
+	VxCodec		codec;
+	int			m;
+	int			ef_construction;
+	int			attr_size;
+	int			code_offset;
+	int			link_offset;
+	int			slot_size;
+	int			slots_per_page;
+	int			vector_pages;
+	int			max_level;
+} VxIndex;
+
+/* The part of the metapage that changes */
+typedef struct VxEntry
+{
+	VxNodeId	node;
+	int			level;
+} VxEntry;
+
+/* ---------------------------------------------------------- page.c: layout */
+
+static inline int
+VxLinkCapacity(const VxIndex *ix, int level)
+{
+	return level == 0 ? 2 * ix->m : ix->m;
+}
+
+static inline uint32
+VxStripeOf(const VxIndex *ix, VxNodeId id)
+{
+	return id / (uint32) ix->slots_per_page;
+}
+
+static inline int
+VxSlotNumber(const VxIndex *ix, VxNodeId id)
+{
+	return (int) (id % (uint32) ix->slots_per_page);
+}
+
+static inline BlockNumber
+VxStripeBlock(const VxIndex *ix, uint32 stripe)
+{
+	return 1 + (BlockNumber) stripe * (BlockNumber) (1 + ix->vector_pages);
+}
+
+static inline BlockNumber
+VxNodeBlock(const VxIndex *ix, VxNodeId id)
+{
+	return VxStripeBlock(ix, VxStripeOf(ix, id));
+}
+
+static inline VxNodeId
+VxMakeNodeId(const VxIndex *ix, uint32 stripe, int slot)
+{
+	return stripe * (uint32) ix->slots_per_page + (uint32) slot;
+}
+
+/* Stripes in a relation of nblocks blocks, counting an incomplete last one */
+static inline uint32
+VxStripeCount(const VxIndex *ix, BlockNumber nblocks)
+{
+	return nblocks <= 1 ? 0 :
+		(uint32) (((uint64) nblocks - 1 + (uint64) ix->vector_pages) /
+				  (uint64) (1 + ix->vector_pages));
+}
+
+/* Slot s of a node page; the page may be all-zero, then so is the slot */
+static inline void *
+VxPageSlot(const VxIndex *ix, Page page, int slot)
+{
+	return (char *) page + MAXALIGN(SizeOfPageHeaderData) +
+		(Size) slot * (Size) ix->slot_size;
+}
+
+static inline uint8 *
+VxSlotCode(const VxIndex *ix, VxNodeSlot slot)
+{
+	return (uint8 *) slot + ix->code_offset;
+}
+
+static inline VxNodeId *
+VxSlotLinks(const VxIndex *ix, VxNodeSlot slot)
+{
+	return (VxNodeId *) ((char *) slot + ix->link_offset);
+}
+
+static inline VxNodeId *
+VxUpperLinks(const VxIndex *ix, VxUpperSlot slot, int level)
+{
+	return slot->links + (Size) (level - 1) * (Size) ix->m;
+}
+
+/* Is the slot a row that a scan may return? */
+static inline bool
+VxStateIsRow(uint8 state)
+{
+	return state == VX_SLOT_LIVE || state == VX_SLOT_DUPLICATE ||
+		state == VX_SLOT_LONE;
+}
+
+/* Is the slot a node of the graph? */
+static inline bool
+VxStateIsNode(uint8 state)
+{
+	return state == VX_SLOT_LIVE || state == VX_SLOT_DEAD;
+}
+
+/* Links before the end mark, at most capacity */
+static inline int
+VxCountLinks(const VxNodeId *links, int capacity)
+{
+	int			n = 0;
+
+	while (n < capacity && links[n] != VX_INVALID_NODE)
+		n++;
+	return n;
+}
+
+extern void VxInitPage(Page page, VxPageKind kind, uint32 stripe);
+extern bool VxNodePageIsUsable(const VxIndex *ix, Page page);
+extern void VxRaisePageLower(Page page, Size end);
+extern const VxSpace *VxGetSpace(Relation index);
+extern void VxFillMeta(Relation index, VxMetaPage meta);
+extern void VxLayoutFromMeta(Relation index, const VxMetaPageData *meta,
+							 VxIndex *ix);
+extern const VxIndex *VxGetIndex(Relation index);
+extern VxEntry VxReadEntry(Relation index);
+extern bool VxChangeEntry(Relation index, VxNodeId old, VxEntry new);
+extern bool VxNoteDead(Relation index, bool dead);
+extern bool VxReadDead(Relation index);
+extern Buffer VxLockNodePage(Relation index, BlockNumber block, int mode,
+							 BufferAccessStrategy strategy);
+extern void VxDamaged(Relation index, BlockNumber block, const char *what)
+			pg_attribute_noreturn();
+extern VxNodeId VxCurrentNodes(Relation index, const VxIndex *ix);
+
+/* Vectors on pages */
+extern void VxReadVector(Relation index, const VxIndex *ix, VxNodeId id,
+						 void *out, BufferAccessStrategy strategy);
+
+/* A row as it goes into a slot */
+typedef struct VxNewRow
+{
+	ItemPointerData tid;
+	int			level;
+	const void *vector;
+	VxFactors	factors;
+	const uint8 *code;
+	VxSlotState state;			/* live or lone; a duplicate has head, below */
+	const VxNodeId *links;		/* level 0 */
+	int			nlinks;
+	VxNodeId	head;			/* join the chain of this node... */
+	uint16		head_generation;	/* ...if it still is this */
+} VxNewRow;
+
+extern VxNodeId VxPlaceRow(Relation index, const VxIndex *ix,
+						   const VxNewRow *row, VxNodeId near,
+						   uint16 *generation);
+extern bool VxPlaceUpper(Relation index, const VxIndex *ix, VxNodeId node,
+						 uint16 generation, int level,
+						 const VxNodeId *links);
+extern void VxFillVectorPage(const VxIndex *ix, Page page, int page_no,
+							 int slot, const char *vector);
+
+/* ---------------------------------------------------------------- id sets */
+
+/*
+ * A set of node ids that is cheap to reset: an open-addressing table that
+ * turns into a bitmap when that would be smaller.
+ */
+typedef struct VxIdSet
+{
+	MemoryContext context;
+	VxNodeId   *table;			/* id + 1, 0 is empty; NULL if a bitmap */
+	uint32		size;			/* of the table, power of two */
+	uint32		count;			/* ids in the set */
+	uint64	   *bitmap;
+	uint64		universe;		/* the bitmap holds ids below this */
+} VxIdSet;
+
+extern void VxIdSetInit(VxIdSet *set, MemoryContext context, uint64 universe);
+extern void VxIdSetReset(VxIdSet *set);
+extern bool VxIdSetAdd(VxIdSet *set, VxNodeId id);	/* false: was there */
+extern bool VxIdSetHas(const VxIdSet *set, VxNodeId id);
+extern Size VxIdSetMemory(const VxIdSet *set);
+
+/* ------------------------------------------------------------ neighbors.c */
+
+typedef struct VxCandidate
+{
+	float		dist;
+	VxNodeId	id;
+} VxCandidate;
+
+/* Distance between candidates a and b, by their index in the list */
+typedef float (*VxPairDistance) (void *arg, int a, int b);
+
+extern int	VxSelectNeighbors(const VxCandidate *candidates, int n, int max,
+							  int fill, VxPairDistance distance, void *arg,
+							  int *selected);
+
+/*
+ * How many links a list keeps, when it overflows or is repaired, even if the
+ * heuristic would drop more.
+ */
+static inline int
+VxFillLinks(int capacity)
+{
+	return capacity / 2;
+}
+
+extern int	VxDrawLevel(const VxIndex *ix);
+
+/* Binary heaps of candidates, least distance on top */
+extern void VxHeapPush(VxCandidate *heap, int *n, VxCandidate c);
+extern VxCandidate VxHeapPop(VxCandidate *heap, int *n);
+
+/* ---------------------------------------------------------- walk.c: search */
+
+/* A node that the walk looked at */
+typedef struct VxVisit
+{
+	VxNodeId	id;
+	float		dist;			/* estimate */
+	float		error;			/* its standard deviation */
+	uint16		generation;
+	uint8		state;
+	uint8		level;
+	VxNodeId	chain;
+	ItemPointerData tid;
+} VxVisit;
+
+typedef struct VxWalkStats
+{
+	int64		hops;
+	int64		visited;		/* nodes estimated */
+	int64		pages;			/* node pages touched, again counts again */
+	int64		vectors;		/* vectors read */
+	int64		resumes;
+	int64		flat_passes;
+} VxWalkStats;
+
+/*
+ * A best-first walk over the graph on disk.  The memory is the context's.
+ */
+typedef struct VxWalk
+{
+	/* unchanging */
+	Relation	index;
+	const VxIndex *ix;
+	VxQuery	   *query;
+	MemoryContext context;
+	VxWalkStats *stats;
+
+	/* mutable */
+	VxNodeId	nnodes;			/* ids below this have pages */
+	VxIdSet		visited;
+	VxCandidate *open;			/* heap of nodes to expand */
+	int			nopen;
+	int			max_open;
+	VxCandidate *deferred;		/* nodes beyond the beam, kept for resuming */
+	int			ndeferred;
+	int			max_deferred;
+	float	   *beam;			/* max-heap of the beam's distances */
+	int			nbeam;
+	int			beam_size;		/* ef of this stage */
+	int			max_beam;
+	VxVisit    *found;			/* rows of the graph that were visited */
+	int			nfound;
+	int			max_found;
+} VxWalk;
+
+extern void VxWalkInit(VxWalk *walk, Relation index, const VxIndex *ix,
+					   VxQuery *query, VxWalkStats *stats);
+extern void VxWalkReset(VxWalk *walk);
+extern bool VxWalkEnter(VxWalk *walk, VxEntry entry, int level);
+extern bool VxWalkGreedy(VxWalk *walk, VxEntry *entry, int level);
+extern void VxWalkBeam(VxWalk *walk, int ef);
+extern void VxWalkBeamAdd(VxWalk *walk, float dist);
+extern void VxWalkRun(VxWalk *walk, int level, int64 max_visits);
+extern Size VxWalkMemory(const VxWalk *walk);
+extern int	VxVisitNodes(Relation index, const VxIndex *ix,
+						 const VxQuery *query, VxNodeId *ids, int n,
+						 VxVisit *out, VxWalkStats *stats,
+						 uint8 *codes, VxFactors *factors);
+extern int	VxReadLinks(Relation index, const VxIndex *ix, VxNodeId id,
+						int level, VxNodeId *links, VxWalkStats *stats);
+extern bool VxReadSlot(Relation index, const VxIndex *ix, VxNodeId id,
+					   VxNodeSlot header, uint8 *code, VxNodeId *links);
+
+/* ----------------------------------------------------------------- insert.c */
+
+extern bool vxinsert(Relation index, Datum *values, bool *isnull,
+					 ItemPointer tid, Relation heap,
+					 IndexUniqueCheck check_unique, bool index_unchanged,
+					 IndexInfo *info);
+extern void VxInsertVector(Relation index, const VxIndex *ix,
+						   const void *vector, ItemPointer tid);
+extern const void *VxCheckedVector(Relation index, const VxIndex *ix,
+								   Datum value, Pointer *detoasted);
+extern void VxConnect(Relation index, const VxIndex *ix, VxNodeId id);
+extern void VxAddLink(Relation index, const VxIndex *ix, VxNodeId from,
+					  int level, VxNodeId to, bool force);
+
+extern int	VxChooseByCodes(Relation index, const VxIndex *ix,
+							const VxFactors *factors, const uint8 *code,
+							VxNodeId *ids, int n, int max, int fill,
+							VxNodeId *chosen);
+
+/* ------------------------------------------------------------ other phases */
+
+extern IndexBuildResult *vxbuild(Relation heap, Relation index, IndexInfo *info);
+extern void vxbuildempty(Relation index);
+extern char *vxbuildphasename(int64 phasenum);
+
+extern IndexScanDesc vxbeginscan(Relation index, int nkeys, int norderbys);
+extern void vxrescan(IndexScanDesc scan, ScanKey keys, int nkeys,
+					 ScanKey orderbys, int norderbys);
+extern bool vxgettuple(IndexScanDesc scan, ScanDirection dir);
+extern void vxendscan(IndexScanDesc scan);
+
+/* A search without the executor, for measuring recall */
+typedef struct VxSearch VxSearch;
+extern VxSearch *VxSearchBegin(Relation index, const VxIndex *ix);
+extern void VxSearchStart(VxSearch *search, const void *vector);
+extern bool VxSearchNext(VxSearch *search, ItemPointer tid, double *distance,
+						 VxNodeId *id);
+extern const VxWalkStats *VxSearchStats(const VxSearch *search);
+extern VxWalkStats VxLastScan;
+
+extern IndexBulkDeleteResult *vxbulkdelete(IndexVacuumInfo *info,
+										   IndexBulkDeleteResult *stats,
+										   IndexBulkDeleteCallback callback,
+										   void *callback_state);
+extern IndexBulkDeleteResult *vxvacuumcleanup(IndexVacuumInfo *info,
+											  IndexBulkDeleteResult *stats);
+
+extern void vxcostestimate(struct PlannerInfo *root, struct IndexPath *path,
+						   double loop_count, Cost *startup, Cost *total,
+						   Selectivity *selectivity, double *correlation,
+						   double *pages);
+extern bytea *vxoptions(Datum reloptions, bool validate);
+extern bool vxvalidate(Oid opclass);
+
+extern void VxHnswInit(void);
+
+#endif							/* VX_HNSW_H */

@@ -1,0 +1,113 @@
+/*-------------------------------------------------------------------------
+ *
+ * validate.c
+ *	  Operator class validation (amvalidate).
+ *
+ * An operator class must have support function 1, which tells what it indexes
+ * (internal to internal), and one ordering operator, strategy 1, on its type,
+ * that returns double precision.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/amvalidate.h"
+#include "access/htup_details.h"
+#include "catalog/pg_amop.h"
+#include "catalog/pg_amproc.h"
+#include "catalog/pg_opclass.h"
+#include "catalog/pg_opfamily.h"
+#include "catalog/pg_type.h"
+#include "utils/builtins.h"
+#include "utils/catcache.h"
+#include "utils/lsyscache.h"
+#include "utils/regproc.h"
+#include "utils/syscache.h"
+
+#include "hnsw/hnsw.h"
+
+static bool
+valid_operator(const char *opfamily, Form_pg_amop op)
+{
+	if (op->amopstrategy == 1 && op->amoppurpose == AMOP_ORDER &&
+		op->amoplefttype == op->amoprighttype &&
+		get_op_rettype(op->amopopr) == FLOAT8OID &&
+		opfamily_can_sort_type(op->amopsortfamily, FLOAT8OID))
+		return true;
+	ereport(INFO,
+			(errcode(ERRCODE_INVALID_OBJECT_DEFINITION),
+			 errmsg("operator family \"%s\" of access method hnsw contains invalid operator %s",
+					opfamily, format_operator(op->amopopr))));
+	return false;
+}
+
+static bool
+valid_support(const char *opfamily, Form_pg_amproc proc)
+{
+	if (proc->amprocnum == VX_SPACE_PROC &&
+		check_amproc_signature(proc->amproc, INTERNALOID, true, 1, 1, INTERNALOID))
+		return true;
+	ereport(INFO,
+			(errcode(ERRCODE_INVALID_OBJECT_DEFINITION),
+			 errmsg("operator family \"%s\" of access method hnsw contains invalid support function %s",
+					opfamily, format_procedure(proc->amproc))));
+	return false;
+}
+
+/* Does the family have both an operator and a support function for the type? */
+static bool
+is_complete(const char *opclass, CatCList *operators, CatCList *supports, Oid type)
+{
+	bool		has_operator = false;
+	bool		has_support = false;
+
+	for (int i = 0; i < operators->n_members; i++)
+		has_operator |= ((Form_pg_amop)
+						 GETSTRUCT(&operators->members[i]->tuple))->amoplefttype == type;
+	for (int i = 0; i < supports->n_members; i++)
+		has_support |= ((Form_pg_amproc)
+						GETSTRUCT(&supports->members[i]->tuple))->amproclefttype == type;
+	if (has_operator && has_support)
+		return true;
+	ereport(INFO,
+			(errcode(ERRCODE_INVALID_OBJECT_DEFINITION),
+			 errmsg("operator class \"%s\" of access method hnsw is missing its operator or support function",
+					opclass)));
+	return false;
+}
+
+bool
+vxvalidate(Oid opclass)
+{
+	HeapTuple	tuple = SearchSysCache1(CLAOID, ObjectIdGetDatum(opclass));
+	HeapTuple	family;
+	Form_pg_opclass form;
+	CatCList   *operators;
+	CatCList   *supports;
+	char	   *opfamily;
+	bool		valid = true;
+
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "cache lookup failed for operator class %u", opclass);
+	form = (Form_pg_opclass) GETSTRUCT(tuple);
+	family = SearchSysCache1(OPFAMILYOID, ObjectIdGetDatum(form->opcfamily));
+	if (!HeapTupleIsValid(family))
+		elog(ERROR, "cache lookup failed for operator family %u", form->opcfamily);
+	opfamily = pstrdup(NameStr(((Form_pg_opfamily) GETSTRUCT(family))->opfname));
+	ReleaseSysCache(family);
+	operators = SearchSysCacheList1(AMOPSTRATEGY, ObjectIdGetDatum(form->opcfamily));
+	supports = SearchSysCacheList1(AMPROCNUM, ObjectIdGetDatum(form->opcfamily));
+
+	for (int i = 0; i < operators->n_members; i++)
+		valid &= valid_operator(opfamily, (Form_pg_amop)
+								GETSTRUCT(&operators->members[i]->tuple));
+	for (int i = 0; i < supports->n_members; i++)
+		valid &= valid_support(opfamily, (Form_pg_amproc)
+							   GETSTRUCT(&supports->members[i]->tuple));
+	valid &= is_complete(NameStr(form->opcname), operators, supports, form->opcintype);
+
+	ReleaseCatCacheList(operators);
+	ReleaseCatCacheList(supports);
+	ReleaseSysCache(tuple);
+	return valid;
+}
