@@ -105,7 +105,8 @@ WHERE probin IS NOT NULL AND NOT (proisstrict AND provolatile = 'i' AND proparal
 -- every member has a comment
 SELECT count(*) > 60 AS has_members FROM members;
 SELECT pg_describe_object(classid, objid, 0) AS no_comment FROM members
-WHERE NOT EXISTS (SELECT FROM pg_description d WHERE d.classoid = members.classid AND d.objoid = members.objid AND d.objsubid = 0 AND d.description <> '')
+WHERE NOT (classid = 'pg_type'::regclass AND objid IN (SELECT typarray FROM pg_type)) -- members from 17 on
+AND NOT EXISTS (SELECT FROM pg_description d WHERE d.classoid = members.classid AND d.objoid = members.objid AND d.objsubid = 0 AND d.description <> '')
 ORDER BY 1;
 
 -- operator classes are complete

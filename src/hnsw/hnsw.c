@@ -88,9 +88,12 @@ bytea *
 vxoptions(Datum reloptions, bool validate)
 {
 	static const relopt_parse_elt table[] = {
-		{"m", RELOPT_TYPE_INT, offsetof(VxOptions, m)},
-		{"ef_construction", RELOPT_TYPE_INT, offsetof(VxOptions, ef_construction)},
-		{"code_bits", RELOPT_TYPE_STRING, offsetof(VxOptions, code_bits)},
+		{.optname = "m", .opttype = RELOPT_TYPE_INT,
+		.offset = offsetof(VxOptions, m)},
+		{.optname = "ef_construction", .opttype = RELOPT_TYPE_INT,
+		.offset = offsetof(VxOptions, ef_construction)},
+		{.optname = "code_bits", .opttype = RELOPT_TYPE_STRING,
+		.offset = offsetof(VxOptions, code_bits)},
 	};
 
 	return (bytea *) build_reloptions(reloptions, validate, vx_relopt_kind,

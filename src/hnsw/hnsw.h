@@ -15,6 +15,7 @@
 #include "storage/bufmgr.h"
 #include "utils/relcache.h"
 
+#include "compat.h"
 #include "hnsw/format.h"
 
 /* Options and settings: bounds and defaults */
@@ -203,8 +204,8 @@ extern bool VxNoteDead(Relation index, bool dead);
 extern bool VxReadDead(Relation index);
 extern Buffer VxLockNodePage(Relation index, BlockNumber block, int mode,
 							 BufferAccessStrategy strategy);
-extern void VxDamaged(Relation index, BlockNumber block, const char *what)
-			pg_attribute_noreturn();
+pg_noreturn extern void VxDamaged(Relation index, BlockNumber block,
+								  const char *what);
 extern VxNodeId VxCurrentNodes(Relation index, const VxIndex *ix);
 
 /* Vectors on pages */

@@ -38,7 +38,9 @@ typedef enum VxMetric
 	VX_METRIC_L2 = 0,			/* sum (a-b)^2: squared Euclidean distance */
 	VX_METRIC_IP,				/* sum a*b: inner product, not negated */
 	VX_METRIC_COSINE,			/* sum a*b / (|a| |b|): similarity in [-1, 1],
-								 * NaN when a norm is zero */
+								 * NaN when a norm is zero; kernels, but not
+								 * VxDistance, may say NaN for very small or
+								 * large norms too */
 	VX_METRIC_L1,				/* sum |a-b| */
 	VX_N_METRICS
 } VxMetric;
@@ -130,8 +132,8 @@ extern const VxKernelSet VxKernelsNeon;
 #endif
 
 /*
- * The active set.  Starts as the plain one; VxKernelsInit chooses the best for
- * this processor.
+ * The active set.  Starts as the plain one; VxKernelsChoose(NULL) takes the
+ * best for this processor.
  */
 extern const VxKernelSet *VxKernels;
 
@@ -145,7 +147,8 @@ extern bool VxKernelsChoose(const char *name);
 
 /*
  * Distance with the active set, repeated in double precision when the float4
- * result is not finite or, for cosine, when a norm under- or overflowed.
+ * result is not finite, for L2 when it is so small that it may have
+ * underflowed, or, for cosine, when a norm under- or overflowed.
  * Cosine similarity is clamped to [-1, 1].
  */
 extern double VxDistance(VxElement element, VxMetric metric, int n,
