@@ -339,6 +339,9 @@ typedef struct VxWalk
 	int			nbeam;
 	int			beam_size;		/* ef of this stage */
 	int			max_beam;
+	float		slack;			/* see beyond_beam */
+	float		error_sum;		/* of the errors of estimates so far */
+	int			nerrors;
 	VxVisit    *found;			/* rows of the graph that were visited */
 	int			nfound;
 	int			max_found;

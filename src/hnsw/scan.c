@@ -341,13 +341,14 @@ flat_page(VxBest *best, Page page, uint32 stripe)
 
 /*
  * Read all node pages and queue the best of the rows not yet returned, as many
- * as memory allows.
+ * as memory allows.  Pages that were added since the search began hold no row
+ * that its snapshot could see.
  */
 static void
 flat_pass(VxSearch *search)
 {
 	const VxIndex *ix = search->ix;
-	uint32		nstripes = VxStripeCount(ix, RelationGetNumberOfBlocks(search->index));
+	uint32		nstripes = (uint32) (search->returned.universe / (uint64) ix->slots_per_page);
 	BufferAccessStrategy strategy = GetAccessStrategy(BAS_BULKREAD);
 	VxBest		best;
 

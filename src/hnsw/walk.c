@@ -17,7 +17,7 @@
  */
 #include "postgres.h"
 
-#include <float.h>
+#include <math.h>
 
 #include "miscadmin.h"
 #include "utils/memutils.h"
@@ -26,6 +26,14 @@
 #include "hnsw/hnsw.h"
 
 #define INITIAL_ROOM 512
+
+/*
+ * Standard deviations of the estimate by which a node may lie beyond the beam
+ * and still be expanded.  Measured at ef 40, recall@10 / nodes visited: none:
+ * Fashion-MNIST .9975 / 530, GloVe .844 / 1102; 0.25: .9975 / 570, .861 / 1197;
+ * 0.5: .9985 / 603, .869 / 1269; 1: .9985 / 673, .884 / 1440.
+ */
+#define BEAM_SLACK 0.25f
 
 /* ----------------------------------------------------------- reading slots */
 
@@ -286,6 +294,9 @@ VxWalkReset(VxWalk *walk)
 	walk->ndeferred = 0;
 	walk->nbeam = 0;
 	walk->nfound = 0;
+	walk->error_sum = 0;
+	walk->nerrors = 0;
+	walk->slack = 0;
 }
 
 Size
@@ -333,10 +344,15 @@ VxWalkBeamAdd(VxWalk *walk, float dist)
 	beam[i] = dist;
 }
 
+/*
+ * Is a distance beyond the beam, which is full, by more than a fraction of the
+ * mean error of estimates?  Where codes are coarse for the data, that makes
+ * the walk a little longer.
+ */
 static inline bool
 beyond_beam(const VxWalk *walk, float dist)
 {
-	return walk->nbeam == walk->beam_size && dist >= walk->beam[0];
+	return walk->nbeam == walk->beam_size && dist >= walk->beam[0] + walk->slack;
 }
 
 /*
@@ -348,6 +364,11 @@ take_visit(VxWalk *walk, const VxVisit *visit)
 {
 	VxCandidate c;
 
+	if (isfinite(visit->error))
+	{
+		walk->error_sum += visit->error;
+		walk->slack = BEAM_SLACK * walk->error_sum / (float) ++walk->nerrors;
+	}
 	c.id = visit->id;
 	c.dist = visit->dist;
 	if (beyond_beam(walk, visit->dist))

@@ -1,0 +1,12 @@
+--
+-- hnsw under taxicab distance
+--
+\getenv abs_srcdir PG_ABS_SRCDIR
+\set helpers :abs_srcdir '/sql/include/hnsw_helpers.sql'
+\set metric :abs_srcdir '/sql/include/hnsw_metric.sql'
+\i :helpers
+\set op '<+>'
+\set class vector_l1_ops
+\i :metric
+
+DROP TABLE t;

@@ -1,0 +1,12 @@
+--
+-- hnsw under Euclidean distance
+--
+\getenv abs_srcdir PG_ABS_SRCDIR
+\set helpers :abs_srcdir '/sql/include/hnsw_helpers.sql'
+\set metric :abs_srcdir '/sql/include/hnsw_metric.sql'
+\i :helpers
+\set op '<->'
+\set class vector_l2_ops
+\i :metric
+
+DROP TABLE t;
