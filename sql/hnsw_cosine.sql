@@ -7,18 +7,23 @@
 \i :helpers
 \set op '<=>'
 \set class vector_cosine_ops
+\set many 0.75
 \i :metric
 
 -- zero vectors have no direction: their distance is NaN, so they come last
 INSERT INTO t SELECT i, array_fill(0, '{20}')::vector FROM generate_series(5001, 5200) i;
 SELECT rows, lone FROM vectorx_index_info('ti');
 SELECT pg_temp.check_query('t', '<=>', pg_temp.cvec(7, 20), k) FROM unnest('{10,1999,2000,2001,2100,NULL}'::int[]) k;
-SELECT count(*) FILTER (WHERE n <= 2000 AND id > 5000), count(*) FILTER (WHERE n > 2000 AND id <= 5000),
-	count(*) FILTER (WHERE d <> 'NaN' AND id > 5000), count(*)
-	FROM unnest((pg_temp.answer(pg_temp.nearest('t', '<=>', pg_temp.cvec(7, 20), 2200, 'true'), true)).ids,
-		(pg_temp.answer(pg_temp.nearest('t', '<=>', pg_temp.cvec(7, 20), 2200, 'true'), true)).ds) WITH ORDINALITY u(id, d, n);
+CREATE FUNCTION pg_temp.zeros_last(OUT before bigint, OUT "after" bigint, OUT numbers bigint, OUT rows bigint) LANGUAGE sql AS $$
+	SELECT count(*) FILTER (WHERE n <= 2000 AND id > 5000), count(*) FILTER (WHERE n > 2000 AND id <= 5000),
+		count(*) FILTER (WHERE d <> 'NaN' AND id > 5000), count(*)
+	FROM pg_temp.answer(pg_temp.nearest('t', '<=>', pg_temp.cvec(7, 20), NULL, 'true'), true) a,
+		unnest(a.ids, a.ds) WITH ORDINALITY u(id, d, n)
+$$;
+SELECT * FROM pg_temp.zeros_last();
 REINDEX INDEX ti;
 SELECT rows, lone FROM vectorx_index_info('ti');
+SELECT * FROM pg_temp.zeros_last();
 SELECT pg_temp.check_query('t', '<=>', pg_temp.cvec(7, 20), k) FROM unnest('{10,1999,2000,2001,2100,NULL}'::int[]) k;
 -- to a zero vector everything is equally far
 SELECT pg_temp.check_query('t', '<=>', array_fill(0, '{20}')::vector, k) FROM unnest('{10,2100,NULL}'::int[]) k;

@@ -61,24 +61,26 @@ BEGIN
 	PERFORM pg_temp.use_index(NULL);
 END $$;
 
--- Are distances in order?  Equal up to rounding is in order; NaN and NULL are last.
-CREATE FUNCTION pg_temp.in_order(ds float8[]) RETURNS bool LANGUAGE sql AS $$
-	SELECT coalesce(bool_and(before IS NULL OR d IS NULL OR d = 'NaN' OR
-		before <= d OR (before <> 'NaN' AND before - d <= 1e-5 * (1 + abs(d)))), true)
-	FROM (SELECT d, lag(d) OVER (ORDER BY n) AS before
+-- How often do distances fall?  Equal up to rounding is no fall; NaN and NULL are last.
+CREATE FUNCTION pg_temp.falls(ds float8[]) RETURNS bigint LANGUAGE sql AS $$
+	SELECT count(*) FROM (SELECT d, lag(d) OVER (ORDER BY n) AS before
 		FROM unnest(ds) WITH ORDINALITY u(d, n)) s
+	WHERE before > d AND (before = 'NaN' OR before = 'Infinity' OR before - d > 1e-5 * (1 + abs(d)))
 $$;
 
 -- The query that asks for all or the nearest k rows of a table
 CREATE FUNCTION pg_temp.nearest(tab text, op text, q vector, k int, cond text)
 RETURNS text LANGUAGE sql AS $$
 	SELECT format('SELECT id, v %1$s %3$s AS d FROM %2$s WHERE v IS NOT NULL AND %5$s ORDER BY v %1$s %3$s LIMIT %4$s',
-		op, tab, coalesce(quote_literal(q) || '::vector', 'NULL::vector'), coalesce(k::text, 'ALL'), cond)
+		op, tab, coalesce(quote_literal(q) || '::vector', '(SELECT NULL::vector)'), coalesce(k::text, 'ALL'), cond)
 $$;
 
 -- Does the index give as many rows as a sequential scan, each once, with as
 -- good as the same distances?  Without a limit, the same rows.  "recall" is
 -- the share of rows that must be no further away than the furthest exact one.
+-- In strict order, distances must not fall except once, where the rows begin
+-- that were kept back; and not at all where the limit leaves most rows out and
+-- is at most ef_search.
 CREATE FUNCTION pg_temp.check_query(tab text, op text, q vector, k int DEFAULT NULL,
 	cond text DEFAULT 'true', recall float8 DEFAULT 0) RETURNS text LANGUAGE plpgsql AS $$
 DECLARE
@@ -87,11 +89,13 @@ DECLARE
 	n int;
 	once int;
 	good int;
+	total int;
 	kth float8;
 BEGIN
 	i := pg_temp.answer(pg_temp.nearest(tab, op, q, k, cond), true);
 	s := pg_temp.answer(pg_temp.nearest(tab, op, q, k, cond), false);
 	n := cardinality(s.ids);
+	EXECUTE format('SELECT count(v) FROM %s WHERE %s', tab, cond) INTO total;
 	SELECT count(DISTINCT x) INTO once FROM unnest(i.ids) x;
 	IF cardinality(i.ids) <> n THEN
 		RETURN format('%s rows instead of %s', cardinality(i.ids), n);
@@ -99,8 +103,8 @@ BEGIN
 		RETURN format('%s rows twice', n - once);
 	ELSIF k IS NULL AND NOT i.ids @> s.ids THEN
 		RETURN 'other rows';
-	ELSIF k IS NOT NULL AND current_setting('hnsw.iterative_scan') = 'strict_order'
-		AND NOT pg_temp.in_order(i.ds) THEN
+	ELSIF current_setting('hnsw.iterative_scan') = 'strict_order' AND pg_temp.falls(i.ds) >
+		(CASE WHEN k <= least(current_setting('hnsw.ef_search')::int, total / 4) THEN 0 ELSE 1 END) THEN
 		RETURN 'not in order';
 	END IF;
 	kth := s.ds[n];
@@ -110,6 +114,22 @@ BEGIN
 		RETURN format('%s of %s nearest', good, n);
 	END IF;
 	RETURN 'ok';
+END $$;
+
+-- What an index gives to a query while a setting has another value
+CREATE FUNCTION pg_temp.answer_with(setting text, val text, query text,
+	OUT rows int, OUT once bigint, OUT falls bigint, OUT visited bigint, OUT flat bool) LANGUAGE plpgsql AS $$
+DECLARE
+	old text := current_setting(setting);
+	a record;
+BEGIN
+	PERFORM set_config(setting, val, false);
+	a := pg_temp.answer(query, true);
+	PERFORM set_config(setting, old, false);
+	rows := cardinality(a.ids);
+	once := (SELECT count(DISTINCT x) FROM unnest(a.ids) x);
+	falls := pg_temp.falls(a.ds);
+	SELECT s.nodes_visited, s.flat INTO visited, flat FROM vectorx_last_scan() s;
 END $$;
 
 -- Recall of several queries, which are numbers of vectors
