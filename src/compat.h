@@ -74,6 +74,15 @@
 #define VxVacuumDelay() vacuum_delay_point()
 #endif
 
+/* How the buffer manager names a relation's file */
+#if PG_VERSION_NUM >= 160000
+#define VxRelationLocator(rel) ((rel)->rd_locator)
+#define VxRelationFileNumber(rel) ((rel)->rd_locator.relNumber)
+#else
+#define VxRelationLocator(rel) ((rel)->rd_node)
+#define VxRelationFileNumber(rel) ((rel)->rd_node.relNode)
+#endif
+
 /* May the current user read all of a relation's data as its owner may? */
 #if PG_VERSION_NUM >= 160000
 #define VxOwnsRelation(relid) object_ownercheck(RelationRelationId, relid, GetUserId())

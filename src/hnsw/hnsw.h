@@ -191,7 +191,6 @@ VxCountLinks(const VxNodeId *links, int capacity)
 }
 
 extern void VxInitPage(Page page, VxPageKind kind, uint32 stripe);
-extern bool VxNodePageIsUsable(const VxIndex *ix, Page page);
 extern void VxRaisePageLower(Page page, Size end);
 extern const VxSpace *VxGetSpace(Relation index);
 extern void VxFillMeta(Relation index, VxMetaPage meta);
@@ -235,6 +234,37 @@ extern bool VxPlaceUpper(Relation index, const VxIndex *ix, VxNodeId node,
 						 const VxNodeId *links);
 extern void VxFillVectorPage(const VxIndex *ix, Page page, int page_no,
 							 int slot, const char *vector);
+
+/* ------------------------------------------------------------------- pins.c */
+
+#define VX_MAX_PINS 256
+#define VX_PIN_TABLE_BITS 10
+#define VX_PIN_TABLE_SIZE (1 << VX_PIN_TABLE_BITS)	/* several times the pins */
+
+typedef struct VxPin
+{
+	BlockNumber block;
+	Buffer		buffer;			/* InvalidBuffer if the entry is empty */
+} VxPin;
+
+/* Pages that a walk keeps pinned: an open-addressing table */
+typedef struct VxPins
+{
+	Relation	index;
+	int			max;			/* pins that a walk may hold */
+	int			n;
+	int			used[VX_MAX_PINS];	/* entries in use */
+	VxPin		table[VX_PIN_TABLE_SIZE];
+} VxPins;
+
+extern Buffer VxReadBuffer(Relation index, BlockNumber block);
+extern void VxPinsInit(VxPins *pins, Relation index);
+extern void VxPinsRelease(VxPins *pins);
+extern void VxPinsLimit(VxPins *pins, int n);
+extern void VxPinPrefetch(VxPins *pins, BlockNumber block);
+extern VxPin *VxPinPage(VxPins *pins, BlockNumber block);
+extern Page VxLockPin(VxPin *pin);
+extern void VxUnlockPin(VxPin *pin);
 
 /* ---------------------------------------------------------------- id sets */
 
@@ -328,6 +358,7 @@ typedef struct VxWalk
 
 	/* mutable */
 	VxNodeId	nnodes;			/* ids below this have pages */
+	VxPins		pins;			/* pages held until the walk stops */
 	VxIdSet		visited;
 	VxCandidate *open;			/* heap of nodes to expand */
 	int			nopen;
@@ -351,17 +382,18 @@ extern void VxWalkInit(VxWalk *walk, Relation index, const VxIndex *ix,
 					   VxQuery *query, VxWalkStats *stats);
 extern void VxWalkReset(VxWalk *walk);
 extern bool VxWalkEnter(VxWalk *walk, VxEntry entry, int level);
-extern bool VxWalkGreedy(VxWalk *walk, VxEntry *entry, int level);
+extern bool VxWalkDescend(VxWalk *walk, VxEntry *entry, int level);
 extern void VxWalkBeam(VxWalk *walk, int ef);
 extern void VxWalkBeamAdd(VxWalk *walk, float dist);
 extern void VxWalkRun(VxWalk *walk, int level, int64 max_visits);
 extern Size VxWalkMemory(const VxWalk *walk);
-extern int	VxVisitNodes(Relation index, const VxIndex *ix,
+extern int	VxVisitNodes(Relation index, const VxIndex *ix, VxPins *pins,
 						 const VxQuery *query, VxNodeId *ids, int n,
 						 VxVisit *out, VxWalkStats *stats,
 						 uint8 *codes, VxFactors *factors);
-extern int	VxReadLinks(Relation index, const VxIndex *ix, VxNodeId id,
-						int level, VxNodeId *links, VxWalkStats *stats);
+extern int	VxReadLinks(Relation index, const VxIndex *ix, VxPins *pins,
+						VxNodeId id, int level, VxNodeId *links,
+						VxWalkStats *stats);
 extern bool VxReadSlot(Relation index, const VxIndex *ix, VxNodeId id,
 					   VxNodeSlot header, uint8 *code, VxNodeId *links);
 

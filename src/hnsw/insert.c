@@ -217,14 +217,15 @@ find_neighbors(VxInserter *ins, VxEntry entry, int level, VxNeighbors *neighbors
 {
 	for (int l = 0; l <= level; l++)
 		neighbors[l].n = 0;
-	for (int l = entry.level; l > level; l--)
-		if (!VxWalkGreedy(&ins->walk, &entry, l))
-			return;
-	for (int l = Min(level, entry.level); l >= 0; l--)
+	if (VxWalkDescend(&ins->walk, &entry, level))
 	{
-		search_layer(ins, &entry, l);
-		choose_neighbors(ins, l, &neighbors[l]);
+		for (int l = Min(level, entry.level); l >= 0; l--)
+		{
+			search_layer(ins, &entry, l);
+			choose_neighbors(ins, l, &neighbors[l]);
+		}
 	}
+	VxPinsRelease(&ins->walk.pins);
 }
 
 /* ------------------------------------------------------------------ back-links */
@@ -270,11 +271,14 @@ gather_links(Relation index, const VxIndex *ix, const VxFactors *factors,
 	uint8	   *codes = palloc(Max((Size) n * (Size) ix->codec.nbytes, 1));
 	VxFactors  *found = palloc(sizeof(VxFactors) * (Size) n);
 	VxWalkStats stats = {0};
+	VxPins	   *pins = palloc(sizeof(VxPins));
 
+	VxPinsInit(pins, index);
 	set->ix = ix;
 	VxQueryInit(&set->query, &ix->codec, palloc(VxQueryMemory(&ix->codec)));
 	VxQueryFromCode(&set->query, factors, code);
-	n = VxVisitNodes(index, ix, &set->query, ids, n, visits, &stats, codes, found);
+	n = VxVisitNodes(index, ix, pins, &set->query, ids, n, visits, &stats, codes, found);
+	VxPinsRelease(pins);
 
 	set->candidates = palloc(sizeof(VxCandidate) * (Size) (n + 1));
 	set->codes = palloc(sizeof(uint8_t *) * (Size) (n + 1));
@@ -443,7 +447,9 @@ VxAddLink(Relation index, const VxIndex *ix, VxNodeId from, int level,
 	uint8	   *code = palloc((Size) ix->codec.nbytes);
 	int			capacity = VxLinkCapacity(ix, level);
 	VxWalkStats stats = {0};
+	VxPins	   *pins = palloc(sizeof(VxPins));
 
+	VxPinsInit(pins, index);
 	for (int attempt = 0; attempt < 5; attempt++)
 	{
 		VxNodeSlotData slot;
@@ -458,7 +464,8 @@ VxAddLink(Relation index, const VxIndex *ix, VxNodeId from, int level,
 		holder = level == 0 ? from : slot.upper;
 		if (holder >= VxCurrentNodes(index, ix))
 			return;
-		n = VxReadLinks(index, ix, from, level, links, &stats);
+		n = VxReadLinks(index, ix, pins, from, level, links, &stats);
+		VxPinsRelease(pins);
 		for (int i = 0; i < n && !present; i++)
 			present = links[i] == to;
 		if (present)

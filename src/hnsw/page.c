@@ -66,12 +66,6 @@ page_is(Page page, VxPageKind kind)
 	return special->page_id == VX_PAGE_ID && special->kind == kind;
 }
 
-bool
-VxNodePageIsUsable(const VxIndex *ix, Page page)
-{
-	return page_is(page, VX_PAGE_NODES);
-}
-
 /* Report damage; the only way that it is reported as an error */
 void
 VxDamaged(Relation index, BlockNumber block, const char *what)
@@ -223,7 +217,7 @@ VxLayoutFromMeta(Relation index, const VxMetaPageData *meta, VxIndex *ix)
 static Buffer
 lock_meta(Relation index, int mode, VxMetaPage *meta)
 {
-	Buffer		buffer = ReadBuffer(index, VX_META_BLOCK);
+	Buffer		buffer = VxReadBuffer(index, VX_META_BLOCK);
 	Page		page;
 
 	LockBuffer(buffer, mode);
@@ -340,6 +334,14 @@ VxCurrentNodes(Relation index, const VxIndex *ix)
 
 /* --------------------------------------------------------------- node pages */
 
+static Buffer
+read_page(Relation index, BlockNumber block, BufferAccessStrategy strategy)
+{
+	return strategy ?
+		ReadBufferExtended(index, MAIN_FORKNUM, block, RBM_NORMAL, strategy) :
+		VxReadBuffer(index, block);
+}
+
 /*
  * Read and lock a node page.  Complains if it is neither a node page nor
  * all-zero.
@@ -348,8 +350,7 @@ Buffer
 VxLockNodePage(Relation index, BlockNumber block, int mode,
 			   BufferAccessStrategy strategy)
 {
-	Buffer		buffer = ReadBufferExtended(index, MAIN_FORKNUM, block,
-											RBM_NORMAL, strategy);
+	Buffer		buffer = read_page(index, block, strategy);
 	Page		page;
 
 	LockBuffer(buffer, mode);
@@ -640,9 +641,8 @@ VxReadVector(Relation index, const VxIndex *ix, VxNodeId id, void *out,
 		int			page_no = (int) (begin / VX_PAGE_BYTES);
 		Size		offset = begin - (Size) page_no * VX_PAGE_BYTES;
 		Size		n = Min(left, VX_PAGE_BYTES - offset);
-		Buffer		buffer = ReadBufferExtended(index, MAIN_FORKNUM,
-												block + 1 + (BlockNumber) page_no,
-												RBM_NORMAL, strategy);
+		Buffer		buffer = read_page(index, block + 1 + (BlockNumber) page_no,
+									   strategy);
 		Page		page;
 
 		LockBuffer(buffer, BUFFER_LOCK_SHARE);

@@ -225,13 +225,14 @@ start_walk(VxSearch *search)
 	VxWalkReset(walk);
 	if (entry.node == VX_INVALID_NODE || entry.node >= walk->nnodes)
 		return;
-	for (int level = entry.level; level > 0; level--)
-		if (!VxWalkGreedy(walk, &entry, level))
-			return;
-	VxIdSetReset(&walk->visited);
-	VxWalkBeam(walk, search->ef);
-	if (VxWalkEnter(walk, entry, 0))
-		VxWalkRun(walk, 0, flat_threshold(search));
+	if (VxWalkDescend(walk, &entry, 0))
+	{
+		VxIdSetReset(&walk->visited);
+		VxWalkBeam(walk, search->ef);
+		if (VxWalkEnter(walk, entry, 0))
+			VxWalkRun(walk, 0, flat_threshold(search));
+	}
+	VxPinsRelease(&walk->pins);
 	queue_found(search);
 }
 
@@ -250,6 +251,7 @@ resume_walk(VxSearch *search)
 	for (int i = 0; i < search->nhits; i++)
 		VxWalkBeamAdd(walk, (float) search->hits[i].key);
 	VxWalkRun(walk, 0, Min(max_visits, Max(search->max_tuples, 1)));
+	VxPinsRelease(&walk->pins);
 	queue_found(search);
 }
 

@@ -47,6 +47,7 @@ typedef struct VxVacuum
 	MemoryContext page_context; /* reset after every page */
 
 	/* mutable */
+	VxPins		pins;			/* pages of nodes that are gone */
 	uint64	   *gone;			/* bitmaps by node id */
 	uint64	   *stale;			/* upper slots to free */
 	uint64	   *linked;			/* nodes some link leads to */
@@ -347,7 +348,8 @@ add_neighbors_of(VxVacuum *vac, const VxPatient *patient, VxNodeId gone, int dep
 
 	if (gone >= vac->nnodes)
 		return;
-	nlinks = VxReadLinks(vac->index, vac->ix, gone, patient->level, links, &stats);
+	nlinks = VxReadLinks(vac->index, vac->ix, &vac->pins, gone, patient->level, links,
+						 &stats);
 	for (int i = 0; i < nlinks; i++)
 	{
 		if (!bit_has(vac, vac->gone, links[i]))
@@ -506,6 +508,7 @@ mend(VxVacuum *vac)
 	{
 		VxVacuumDelay();
 		mend_page(vac, stripe);
+		VxPinsRelease(&vac->pins);
 		MemoryContextReset(vac->page_context);
 	}
 	MemoryContextSwitchTo(old);
@@ -649,6 +652,7 @@ vxvacuumcleanup(IndexVacuumInfo *info, IndexBulkDeleteResult *stats)
 	vac.stale = new_bitmap(&vac);
 	vac.linked = new_bitmap(&vac);
 	vac.best.node = VX_INVALID_NODE;
+	VxPinsInit(&vac.pins, index);
 
 	survey(&vac);
 	mend(&vac);

@@ -4,7 +4,7 @@
  *	  The best-first walk over the graph on disk, for scans and insertions.
  *
  * The walk takes no lock but a share lock on one node page at a time, while
- * it reads slots of that page.  What it knows of a node may be outdated the
+ * it reads slots of that page; pages it has read stay pinned until it stops.  What it knows of a node may be outdated the
  * moment the lock is gone: links are hints, and whoever uses a node looks at
  * its slot again.
  *
@@ -76,22 +76,26 @@ VxReadSlot(Relation index, const VxIndex *ix, VxNodeId id, VxNodeSlot header,
 }
 
 /*
- * The upper slot of a node, locked in share mode; false, and nothing locked,
- * if it has none.  Only a slot that names the node as its owner counts.
+ * Copy the links of a node on a layer above 0 from its upper slot.  Only a
+ * slot that names the node as its owner counts.
  */
-static bool
-lock_upper(Relation index, const VxIndex *ix, VxNodeId upper, VxNodeId owner,
-		   Buffer *buffer, VxUpperSlot *slot)
+static int
+read_upper_links(Relation index, const VxIndex *ix, VxPins *pins, VxNodeId upper,
+				 VxNodeId owner, int level, VxNodeId *links)
 {
-	if (upper >= VxCurrentNodes(index, ix))
-		return false;
-	*buffer = VxLockNodePage(index, VxNodeBlock(ix, upper), BUFFER_LOCK_SHARE, NULL);
-	*slot = VxPageSlot(ix, BufferGetPage(*buffer), VxSlotNumber(ix, upper));
-	if (!PageIsNew(BufferGetPage(*buffer)) &&
-		(*slot)->state == VX_SLOT_UPPER && (*slot)->owner == owner)
-		return true;
-	UnlockReleaseBuffer(*buffer);
-	return false;
+	VxUpperSlot slot;
+	VxPin	   *pin;
+	int			n = 0;
+
+	if (upper >= VxCurrentNodes(index, ix) || level > ix->max_level)
+		return 0;
+	VxPinsLimit(pins, 1);
+	pin = VxPinPage(pins, VxNodeBlock(ix, upper));
+	slot = VxPageSlot(ix, VxLockPin(pin), VxSlotNumber(ix, upper));
+	if (slot->state == VX_SLOT_UPPER && slot->owner == owner && slot->level >= level)
+		n = copy_links(VxUpperLinks(ix, slot, level), ix->m, links);
+	VxUnlockPin(pin);
+	return n;
 }
 
 /*
@@ -99,34 +103,28 @@ lock_upper(Relation index, const VxIndex *ix, VxNodeId upper, VxNodeId owner,
  * no node any more.
  */
 int
-VxReadLinks(Relation index, const VxIndex *ix, VxNodeId id, int level,
-			VxNodeId *links, VxWalkStats *stats)
+VxReadLinks(Relation index, const VxIndex *ix, VxPins *pins, VxNodeId id,
+			int level, VxNodeId *links, VxWalkStats *stats)
 {
-	Buffer		buffer = VxLockNodePage(index, VxNodeBlock(ix, id),
-										BUFFER_LOCK_SHARE, NULL);
-	Page		page = BufferGetPage(buffer);
-	VxNodeSlot	slot = VxPageSlot(ix, page, VxSlotNumber(ix, id));
 	VxNodeId	upper = VX_INVALID_NODE;
-	VxUpperSlot upper_slot;
 	int			n = 0;
+	VxPin	   *pin;
+	VxNodeSlot	slot;
 
+	VxPinsLimit(pins, 1);
+	pin = VxPinPage(pins, VxNodeBlock(ix, id));
+	slot = VxPageSlot(ix, VxLockPin(pin), VxSlotNumber(ix, id));
 	stats->pages++;
-	if (!PageIsNew(page) && VxStateIsNode(slot->state))
-	{
-		if (level == 0)
-			n = copy_links(VxSlotLinks(ix, slot), 2 * ix->m, links);
-		else
-			upper = slot->upper;
-	}
-	UnlockReleaseBuffer(buffer);
+	if (VxStateIsNode(slot->state) && level == 0)
+		n = copy_links(VxSlotLinks(ix, slot), 2 * ix->m, links);
+	else if (VxStateIsNode(slot->state))
+		upper = slot->upper;
+	VxUnlockPin(pin);
 
-	if (upper != VX_INVALID_NODE &&
-		lock_upper(index, ix, upper, id, &buffer, &upper_slot))
+	if (upper != VX_INVALID_NODE)
 	{
 		stats->pages++;
-		if (upper_slot->level >= level && level <= ix->max_level)
-			n = copy_links(VxUpperLinks(ix, upper_slot, level), ix->m, links);
-		UnlockReleaseBuffer(buffer);
+		n = read_upper_links(index, ix, pins, upper, id, level, links);
 	}
 	return n;
 }
@@ -171,8 +169,6 @@ visit_page(const VxIndex *ix, Page page, const VxQuery *query,
 	float		error[VX_ESTIMATE_MAX];
 	int			nout = 0;
 
-	if (PageIsNew(page))
-		return 0;
 	for (int i = 0; i < n; i++)
 	{
 		VxNodeSlot	slot = VxPageSlot(ix, page, VxSlotNumber(ix, ids[i]));
@@ -210,39 +206,94 @@ visit_page(const VxIndex *ix, Page page, const VxQuery *query,
 	return nout;
 }
 
+/* Nodes to look at that lie on the same page */
+typedef struct VxGroup
+{
+	VxPin	   *pin;
+	int			begin;			/* in the sorted list of ids */
+	int			end;
+} VxGroup;
+
+/* Bytes of a slot that looking at it reads, fetched ahead up to this much */
+#define MAX_PREFETCH_BYTES 512
+
+static void
+prefetch_slot(const VxIndex *ix, Page page, VxNodeId id)
+{
+	const char *slot = VxPageSlot(ix, page, VxSlotNumber(ix, id));
+	int			size = Min(ix->code_offset + ix->codec.nbytes, MAX_PREFETCH_BYTES);
+
+	for (int i = 0; i < size; i += 64)
+		__builtin_prefetch(slot + i);
+}
+
+/*
+ * Group ids from a sorted list by page, and pin those pages, as many as may be
+ * pinned.  Returns the number of groups; *begin is moved to what is left.
+ */
+static int
+pin_groups(const VxIndex *ix, VxPins *pins, const VxNodeId *ids, int n, int *begin,
+		   VxGroup *groups)
+{
+	int			max = pins->max - pins->n;
+	int			ngroups = 0;
+	int			i = *begin;
+
+	for (; i < n && ngroups < max; ngroups++)
+	{
+		BlockNumber block = VxNodeBlock(ix, ids[i]);
+
+		groups[ngroups].begin = i;
+		while (i < n && VxNodeBlock(ix, ids[i]) == block &&
+			   i - groups[ngroups].begin < VX_ESTIMATE_MAX)
+			i++;
+		groups[ngroups].end = i;
+		VxPinPrefetch(pins, block);
+	}
+	*begin = i;
+
+	for (int g = 0; g < ngroups; g++)
+	{
+		groups[g].pin = VxPinPage(pins, VxNodeBlock(ix, ids[groups[g].begin]));
+		for (i = groups[g].begin; i < groups[g].end; i++)
+			prefetch_slot(ix, BufferGetPage(groups[g].pin->buffer), ids[i]);
+	}
+	return ngroups;
+}
+
 /*
  * Look at n nodes, whose ids must have pages: puts those that are nodes of the
  * graph, with their estimated distance if there is a query, into out (room for
  * n), copies their codes and factors unless codes is NULL, and returns their
- * number.  Sorts ids.
+ * number.  Sorts ids.  Leaves pages pinned.
  */
 int
-VxVisitNodes(Relation index, const VxIndex *ix, const VxQuery *query,
-			 VxNodeId *ids, int n, VxVisit *out, VxWalkStats *stats,
-			 uint8 *codes, VxFactors *factors)
+VxVisitNodes(Relation index, const VxIndex *ix, VxPins *pins,
+			 const VxQuery *query, VxNodeId *ids, int n, VxVisit *out,
+			 VxWalkStats *stats, uint8 *codes, VxFactors *factors)
 {
+	VxGroup		groups[VX_MAX_PINS];
 	int			nout = 0;
 
 	sort_ids(ids, n);
-	for (int i = 0; i < n;)
+	VxPinsLimit(pins, n);
+	for (int begin = 0; begin < n; VxPinsLimit(pins, n - begin))
 	{
-		BlockNumber block = VxNodeBlock(ix, ids[i]);
-		Buffer		buffer;
-		int			end = i + 1;
-		int			got;
+		int			ngroups = pin_groups(ix, pins, ids, n, &begin, groups);
 
-		while (end < n && end - i < VX_ESTIMATE_MAX &&
-			   VxNodeBlock(ix, ids[end]) == block)
-			end++;
-		buffer = VxLockNodePage(index, block, BUFFER_LOCK_SHARE, NULL);
-		got = visit_page(ix, BufferGetPage(buffer), query, ids + i, end - i, out + nout,
-						 codes ? codes + (Size) nout * (Size) ix->codec.nbytes : NULL,
-						 factors ? factors + nout : NULL);
-		UnlockReleaseBuffer(buffer);
-		stats->pages++;
-		stats->visited += got;
-		nout += got;
-		i = end;
+		for (int g = 0; g < ngroups; g++)
+		{
+			int			got =
+				visit_page(ix, VxLockPin(groups[g].pin), query, ids + groups[g].begin,
+						   groups[g].end - groups[g].begin, out + nout,
+						   codes ? codes + (Size) nout * (Size) ix->codec.nbytes : NULL,
+						   factors ? factors + nout : NULL);
+
+			VxUnlockPin(groups[g].pin);
+			stats->pages++;
+			stats->visited += got;
+			nout += got;
+		}
 	}
 	return nout;
 }
@@ -281,6 +332,7 @@ VxWalkInit(VxWalk *walk, Relation index, const VxIndex *ix, VxQuery *query,
 	walk->context = CurrentMemoryContext;
 	walk->nnodes = VxCurrentNodes(index, ix);
 	VxIdSetInit(&walk->visited, walk->context, walk->nnodes);
+	VxPinsInit(&walk->pins, index);
 }
 
 /* Forget all nodes, for a walk with another query or on another layer */
@@ -408,8 +460,8 @@ filter_unvisited(VxWalk *walk, VxNodeId *ids, int n)
  * the query that steps to ever nearer neighbors lead to.  Returns false if the
  * entry is no node of the graph.
  */
-bool
-VxWalkGreedy(VxWalk *walk, VxEntry *entry, int level)
+static bool
+walk_greedy(VxWalk *walk, VxEntry *entry, int level)
 {
 	VxNodeId	links[2 * VX_MAX_M];
 	VxVisit		visits[2 * VX_MAX_M];
@@ -418,7 +470,7 @@ VxWalkGreedy(VxWalk *walk, VxEntry *entry, int level)
 	VxIdSetReset(&walk->visited);
 	links[0] = entry->node;
 	if (filter_unvisited(walk, links, 1) == 0 ||
-		VxVisitNodes(walk->index, walk->ix, walk->query, links, 1, visits,
+		VxVisitNodes(walk->index, walk->ix, &walk->pins, walk->query, links, 1, visits,
 					 walk->stats, NULL, NULL) == 0)
 		return false;
 	best = visits[0].dist;
@@ -430,10 +482,10 @@ VxWalkGreedy(VxWalk *walk, VxEntry *entry, int level)
 		CHECK_FOR_INTERRUPTS();
 		moved = false;
 		walk->stats->hops++;
-		n = VxReadLinks(walk->index, walk->ix, entry->node, level, links,
+		n = VxReadLinks(walk->index, walk->ix, &walk->pins, entry->node, level, links,
 						walk->stats);
 		n = filter_unvisited(walk, links, n);
-		n = VxVisitNodes(walk->index, walk->ix, walk->query, links, n, visits,
+		n = VxVisitNodes(walk->index, walk->ix, &walk->pins, walk->query, links, n, visits,
 						 walk->stats, NULL, NULL);
 		for (int i = 0; i < n; i++)
 		{
@@ -445,6 +497,16 @@ VxWalkGreedy(VxWalk *walk, VxEntry *entry, int level)
 			}
 		}
 	}
+	return true;
+}
+
+/* Descend greedily from the entry point's layer to the one above level */
+bool
+VxWalkDescend(VxWalk *walk, VxEntry *entry, int level)
+{
+	for (int l = entry->level; l > level; l--)
+		if (!walk_greedy(walk, entry, l))
+			return false;
 	return true;
 }
 
@@ -482,7 +544,7 @@ VxWalkEnter(VxWalk *walk, VxEntry entry, int level)
 	VxVisit		visit;
 
 	if (filter_unvisited(walk, &entry.node, 1) == 0 ||
-		VxVisitNodes(walk->index, walk->ix, walk->query, &entry.node, 1, &visit,
+		VxVisitNodes(walk->index, walk->ix, &walk->pins, walk->query, &entry.node, 1, &visit,
 					 walk->stats, NULL, NULL) == 0)
 		return false;
 	take_visit(walk, &visit);
@@ -508,9 +570,9 @@ VxWalkRun(VxWalk *walk, int level, int64 max_visits)
 
 		CHECK_FOR_INTERRUPTS();
 		walk->stats->hops++;
-		n = VxReadLinks(walk->index, walk->ix, c.id, level, links, walk->stats);
+		n = VxReadLinks(walk->index, walk->ix, &walk->pins, c.id, level, links, walk->stats);
 		n = filter_unvisited(walk, links, n);
-		n = VxVisitNodes(walk->index, walk->ix, walk->query, links, n, visits,
+		n = VxVisitNodes(walk->index, walk->ix, &walk->pins, walk->query, links, n, visits,
 						 walk->stats, NULL, NULL);
 		for (int i = 0; i < n; i++)
 			take_visit(walk, &visits[i]);
