@@ -45,7 +45,7 @@ SELECT o AS options, c.* FROM unnest('{"","WITH (code_bits = 2)","WITH (code_bit
 SELECT pg_temp.fill(100, 3000);
 SELECT o AS options, c.* FROM unnest('{"","WITH (code_bits = 2)","WITH (code_bits = 4)","WITH (code_bits = 8)"}'::text[]) o,
 	pg_temp.check_index(:'op', :'class', o, 0.95, :many) c;
-SELECT * FROM pg_temp.check_index(:'op', :'class', 'WITH (m = 4, ef_construction = 20)', 0.5, 0.1);
+SELECT recall, "all" FROM pg_temp.check_index(:'op', :'class', 'WITH (m = 4, ef_construction = 20)', 0.5, 0);
 SELECT pg_temp.fill(784, 400);
 SELECT o AS options, c.* FROM unnest('{"","WITH (code_bits = 2)","WITH (code_bits = 4)","WITH (code_bits = 8)"}'::text[]) o,
 	pg_temp.check_index(:'op', :'class', o, 0.95, :many) c;
