@@ -632,109 +632,13 @@ fhtWithin(__m256 x)
 	return addOrSubtract(_mm256_permute2f128_ps(x, x, 0x01), x, sign4);
 }
 
-VX_INLINE TARGET void
-butterfly(__m256 *a, __m256 *b)
-{
-	__m256		sum = _mm256_add_ps(*a, *b);
-
-	*b = _mm256_sub_ps(*a, *b);
-	*a = sum;
-}
-
-/*
- * Strides h, 2h and 4h of the eight vectors at x, x + h .. x + 7h; before
- * those, if within, strides 1, 2 and 4 inside of each.
- */
-VX_INLINE TARGET void
-fhtEight(float *x, int h, bool within)
-{
-	__m256		v0 = _mm256_loadu_ps(x);
-	__m256		v1 = _mm256_loadu_ps(x + h);
-	__m256		v2 = _mm256_loadu_ps(x + 2 * h);
-	__m256		v3 = _mm256_loadu_ps(x + 3 * h);
-	__m256		v4 = _mm256_loadu_ps(x + 4 * h);
-	__m256		v5 = _mm256_loadu_ps(x + 5 * h);
-	__m256		v6 = _mm256_loadu_ps(x + 6 * h);
-	__m256		v7 = _mm256_loadu_ps(x + 7 * h);
-
-	if (within)
-	{
-		v0 = fhtWithin(v0);
-		v1 = fhtWithin(v1);
-		v2 = fhtWithin(v2);
-		v3 = fhtWithin(v3);
-		v4 = fhtWithin(v4);
-		v5 = fhtWithin(v5);
-		v6 = fhtWithin(v6);
-		v7 = fhtWithin(v7);
-	}
-	butterfly(&v0, &v1);
-	butterfly(&v2, &v3);
-	butterfly(&v4, &v5);
-	butterfly(&v6, &v7);
-	butterfly(&v0, &v2);
-	butterfly(&v1, &v3);
-	butterfly(&v4, &v6);
-	butterfly(&v5, &v7);
-	butterfly(&v0, &v4);
-	butterfly(&v1, &v5);
-	butterfly(&v2, &v6);
-	butterfly(&v3, &v7);
-	_mm256_storeu_ps(x, v0);
-	_mm256_storeu_ps(x + h, v1);
-	_mm256_storeu_ps(x + 2 * h, v2);
-	_mm256_storeu_ps(x + 3 * h, v3);
-	_mm256_storeu_ps(x + 4 * h, v4);
-	_mm256_storeu_ps(x + 5 * h, v5);
-	_mm256_storeu_ps(x + 6 * h, v6);
-	_mm256_storeu_ps(x + 7 * h, v7);
-}
-
-/* Stride h >= 8 over all of x */
-VX_INLINE TARGET void
-fhtStride(float *x, int n, int h)
-{
-	for (int i = 0; i < n; i += 2 * h)
-		for (int j = i; j < i + h; j += 8)
-		{
-			__m256		a = _mm256_loadu_ps(x + j);
-			__m256		b = _mm256_loadu_ps(x + j + h);
-
-			butterfly(&a, &b);
-			_mm256_storeu_ps(x + j, a);
-			_mm256_storeu_ps(x + j + h, b);
-		}
-}
-
-/* Three strides in one pass over x wherever three are left */
-static TARGET void
-fht(float *x, int n)
-{
-	int			h;
-
-	if (n < 8)
-	{
-		VxFhtScalar(x, n, 1);
-		return;
-	}
-	if (n < 64)
-	{
-		for (int i = 0; i < n; i += 8)
-			_mm256_storeu_ps(x + i, fhtWithin(_mm256_loadu_ps(x + i)));
-		h = 8;
-	}
-	else
-	{
-		for (int i = 0; i < n; i += 64)
-			fhtEight(x + i, 8, true);
-		for (h = 64; 8 * h <= n; h *= 8)
-			for (int i = 0; i < n; i += 8 * h)
-				for (int j = i; j < i + h; j += 8)
-					fhtEight(x + j, h, false);
-	}
-	for (; h < n; h *= 2)
-		fhtStride(x, n, h);
-}
+#define FHT_WIDTH 8
+#define FHT_LOAD(p) _mm256_loadu_ps(p)
+#define FHT_STORE(p, v) _mm256_storeu_ps(p, v)
+#define FHT_ADD(a, b) _mm256_add_ps(a, b)
+#define FHT_SUB(a, b) _mm256_sub_ps(a, b)
+typedef __m256 FhtVector;
+#include "kernels/fht_impl.h"
 
 /* Grid points of eight elements: clamped and rounded as gridFit says */
 VX_INLINE TARGET __m256

@@ -478,109 +478,13 @@ fhtWithin(__m512 x)
 	return addOrSubtract(_mm512_permutexvar_ps(flip8, x), x, 0xff00);
 }
 
-VX_INLINE TARGET void
-butterfly(__m512 *a, __m512 *b)
-{
-	__m512		sum = _mm512_add_ps(*a, *b);
-
-	*b = _mm512_sub_ps(*a, *b);
-	*a = sum;
-}
-
-/*
- * Strides h, 2h and 4h of the eight vectors at x, x + h .. x + 7h; before
- * those, if within, strides 1 to 8 inside of each.
- */
-VX_INLINE TARGET void
-fhtEight(float *x, int h, bool within)
-{
-	__m512		v0 = _mm512_loadu_ps(x);
-	__m512		v1 = _mm512_loadu_ps(x + h);
-	__m512		v2 = _mm512_loadu_ps(x + 2 * h);
-	__m512		v3 = _mm512_loadu_ps(x + 3 * h);
-	__m512		v4 = _mm512_loadu_ps(x + 4 * h);
-	__m512		v5 = _mm512_loadu_ps(x + 5 * h);
-	__m512		v6 = _mm512_loadu_ps(x + 6 * h);
-	__m512		v7 = _mm512_loadu_ps(x + 7 * h);
-
-	if (within)
-	{
-		v0 = fhtWithin(v0);
-		v1 = fhtWithin(v1);
-		v2 = fhtWithin(v2);
-		v3 = fhtWithin(v3);
-		v4 = fhtWithin(v4);
-		v5 = fhtWithin(v5);
-		v6 = fhtWithin(v6);
-		v7 = fhtWithin(v7);
-	}
-	butterfly(&v0, &v1);
-	butterfly(&v2, &v3);
-	butterfly(&v4, &v5);
-	butterfly(&v6, &v7);
-	butterfly(&v0, &v2);
-	butterfly(&v1, &v3);
-	butterfly(&v4, &v6);
-	butterfly(&v5, &v7);
-	butterfly(&v0, &v4);
-	butterfly(&v1, &v5);
-	butterfly(&v2, &v6);
-	butterfly(&v3, &v7);
-	_mm512_storeu_ps(x, v0);
-	_mm512_storeu_ps(x + h, v1);
-	_mm512_storeu_ps(x + 2 * h, v2);
-	_mm512_storeu_ps(x + 3 * h, v3);
-	_mm512_storeu_ps(x + 4 * h, v4);
-	_mm512_storeu_ps(x + 5 * h, v5);
-	_mm512_storeu_ps(x + 6 * h, v6);
-	_mm512_storeu_ps(x + 7 * h, v7);
-}
-
-/* Stride h >= 16 over all of x */
-VX_INLINE TARGET void
-fhtStride(float *x, int n, int h)
-{
-	for (int i = 0; i < n; i += 2 * h)
-		for (int j = i; j < i + h; j += 16)
-		{
-			__m512		a = _mm512_loadu_ps(x + j);
-			__m512		b = _mm512_loadu_ps(x + j + h);
-
-			butterfly(&a, &b);
-			_mm512_storeu_ps(x + j, a);
-			_mm512_storeu_ps(x + j + h, b);
-		}
-}
-
-/* Three strides in one pass over x wherever three are left */
-static TARGET void
-fht(float *x, int n)
-{
-	int			h;
-
-	if (n < 16)
-	{
-		VxFhtScalar(x, n, 1);
-		return;
-	}
-	if (n < 128)
-	{
-		for (int i = 0; i < n; i += 16)
-			_mm512_storeu_ps(x + i, fhtWithin(_mm512_loadu_ps(x + i)));
-		h = 16;
-	}
-	else
-	{
-		for (int i = 0; i < n; i += 128)
-			fhtEight(x + i, 16, true);
-		for (h = 128; 8 * h <= n; h *= 8)
-			for (int i = 0; i < n; i += 8 * h)
-				for (int j = i; j < i + h; j += 16)
-					fhtEight(x + j, h, false);
-	}
-	for (; h < n; h *= 2)
-		fhtStride(x, n, h);
-}
+#define FHT_WIDTH 16
+#define FHT_LOAD(p) _mm512_loadu_ps(p)
+#define FHT_STORE(p, v) _mm512_storeu_ps(p, v)
+#define FHT_ADD(a, b) _mm512_add_ps(a, b)
+#define FHT_SUB(a, b) _mm512_sub_ps(a, b)
+typedef __m512 FhtVector;
+#include "kernels/fht_impl.h"
 
 /* Grid points of 16 elements: clamped, then rounded; see plain.c */
 VX_INLINE TARGET __m512

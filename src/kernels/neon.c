@@ -526,109 +526,14 @@ fhtWithin(float32x4_t x)
 	return addOrSubtract(vextq_f32(x, x, 2), x, vld1q_u32(signs + 4));
 }
 
-VX_INLINE void
-butterfly(float32x4_t *a, float32x4_t *b)
-{
-	float32x4_t sum = vaddq_f32(*a, *b);
-
-	*b = vsubq_f32(*a, *b);
-	*a = sum;
-}
-
-/*
- * Strides h, 2h and 4h of the eight vectors at x, x + h .. x + 7h; before
- * those, if within, strides 1 and 2 inside of each.
- */
-VX_INLINE void
-fhtEight(float *x, int h, bool within)
-{
-	float32x4_t v0 = vld1q_f32(x);
-	float32x4_t v1 = vld1q_f32(x + h);
-	float32x4_t v2 = vld1q_f32(x + 2 * h);
-	float32x4_t v3 = vld1q_f32(x + 3 * h);
-	float32x4_t v4 = vld1q_f32(x + 4 * h);
-	float32x4_t v5 = vld1q_f32(x + 5 * h);
-	float32x4_t v6 = vld1q_f32(x + 6 * h);
-	float32x4_t v7 = vld1q_f32(x + 7 * h);
-
-	if (within)
-	{
-		v0 = fhtWithin(v0);
-		v1 = fhtWithin(v1);
-		v2 = fhtWithin(v2);
-		v3 = fhtWithin(v3);
-		v4 = fhtWithin(v4);
-		v5 = fhtWithin(v5);
-		v6 = fhtWithin(v6);
-		v7 = fhtWithin(v7);
-	}
-	butterfly(&v0, &v1);
-	butterfly(&v2, &v3);
-	butterfly(&v4, &v5);
-	butterfly(&v6, &v7);
-	butterfly(&v0, &v2);
-	butterfly(&v1, &v3);
-	butterfly(&v4, &v6);
-	butterfly(&v5, &v7);
-	butterfly(&v0, &v4);
-	butterfly(&v1, &v5);
-	butterfly(&v2, &v6);
-	butterfly(&v3, &v7);
-	vst1q_f32(x, v0);
-	vst1q_f32(x + h, v1);
-	vst1q_f32(x + 2 * h, v2);
-	vst1q_f32(x + 3 * h, v3);
-	vst1q_f32(x + 4 * h, v4);
-	vst1q_f32(x + 5 * h, v5);
-	vst1q_f32(x + 6 * h, v6);
-	vst1q_f32(x + 7 * h, v7);
-}
-
-/* Stride h >= 4 over all of x */
-VX_INLINE void
-fhtStride(float *x, int n, int h)
-{
-	for (int i = 0; i < n; i += 2 * h)
-		for (int j = i; j < i + h; j += 4)
-		{
-			float32x4_t a = vld1q_f32(x + j);
-			float32x4_t b = vld1q_f32(x + j + h);
-
-			butterfly(&a, &b);
-			vst1q_f32(x + j, a);
-			vst1q_f32(x + j + h, b);
-		}
-}
-
-/* Three strides in one pass over x wherever three are left */
-static void
-fht(float *x, int n)
-{
-	int			h;
-
-	if (n < 4)
-	{
-		VxFhtScalar(x, n, 1);
-		return;
-	}
-	if (n < 32)
-	{
-		for (int i = 0; i < n; i += 4)
-			vst1q_f32(x + i, fhtWithin(vld1q_f32(x + i)));
-		h = 4;
-	}
-	else
-	{
-		for (int i = 0; i < n; i += 32)
-			fhtEight(x + i, 4, true);
-		for (h = 32; 8 * h <= n; h *= 8)
-			for (int i = 0; i < n; i += 8 * h)
-				for (int j = i; j < i + h; j += 4)
-					fhtEight(x + j, h, false);
-	}
-	for (; h < n; h *= 2)
-		fhtStride(x, n, h);
-}
+#define TARGET
+#define FHT_WIDTH 4
+#define FHT_LOAD(p) vld1q_f32(p)
+#define FHT_STORE(p, v) vst1q_f32(p, v)
+#define FHT_ADD(a, b) vaddq_f32(a, b)
+#define FHT_SUB(a, b) vsubq_f32(a, b)
+typedef float32x4_t FhtVector;
+#include "kernels/fht_impl.h"
 
 /* Grid points of four elements: clamped, then rounded; see plain.c */
 VX_INLINE float32x4_t
