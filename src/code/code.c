@@ -406,7 +406,7 @@ set_offset(VxQuery *query)
 
 	for (int i = 0; i < total; i++)
 		sum += query->planes[i];
-	query->offset = ((float) (1 << (codec->bits - 1)) - 0.5f) * (float) sum;
+	query->offset = ((double) (1 << (codec->bits - 1)) - 0.5) * (double) sum;
 }
 
 /* Round the rotated query to int8 planes */
@@ -453,6 +453,7 @@ VxQueryFromVector(VxQuery *query, const void *vector)
 		query->length = sqrtf(query->norm);
 		VxRotate(codec->dims, codec->pow2, query->work);
 		quantize_query(query);
+		query->error = query->scale / sqrtf(12);
 	}
 }
 
@@ -471,6 +472,9 @@ VxQueryFromCode(VxQuery *query, const VxFactors *factors, const uint8_t *code)
 		VxKernels->code_unpack(codec->dims, codec->bits, code,
 							   query->planes, codec->stride);
 		query->scale = codec->bits == 8 ? factors->scale : factors->scale / 2;
+		query->error = factors->error;
+		if (codec->bits == 8)	/* int8 leaves out the half of the grid's points */
+			query->error += factors->scale / 2;
 		set_offset(query);
 	}
 }
@@ -488,10 +492,12 @@ estimate_rotated(const VxQuery *query, int n, const uint8_t *const *codes,
 												 query->planes, codec->stride, ip);
 	for (int i = 0; i < n; i++)
 	{
-		float		est = factors[i].scale * query->scale *
-			((float) ip[i] - query->offset);
+		float		est = (float) (factors[i].scale * query->scale *
+								   ((double) ip[i] - query->offset));
 		float		err = factors[i].error * query->length;
 
+		if (error)
+			err = sqrtf(err * err + factors[i].norm * query->error * query->error);
 		if (codec->metric == VX_METRIC_L2)
 		{
 			est = factors[i].norm + query->norm - 2 * est;
@@ -578,9 +584,9 @@ VxEstimate(const VxQuery *query, int n, const uint8_t *const *codes,
 			{
 				double		d = VxExactDistance(query->codec, query->vector, codes[i]);
 
-				dist[i] = d < FLT_MAX ? (float) d : FLT_MAX;
+				dist[i] = (float) fmin(fmax(d, -FLT_MAX), FLT_MAX);
 				if (error)
-					error[i] = d < FLT_MAX ? 0 : INFINITY;
+					error[i] = fabs(d) < FLT_MAX ? 0 : INFINITY;
 			}
 			break;
 	}

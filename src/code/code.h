@@ -75,7 +75,9 @@ typedef struct VxQuery
 	float		norm;			/* squared norm, of what was rotated */
 	float		length;			/* its root */
 	float		scale;			/* of the int8 planes */
-	float		offset;			/* half - 0.5, times the sum of the planes */
+	float		error;			/* standard deviation of <x, q> that this
+								 * query's own rounding adds, for |x| = 1 */
+	double		offset;			/* half - 0.5, times the sum of the planes */
 	int8_t	   *planes;			/* rotated: int8 planes */
 	float	   *work;			/* dims floats: rotated or plane-ordered query */
 } VxQuery;
