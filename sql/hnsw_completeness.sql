@@ -101,7 +101,7 @@ COMMIT;
 CREATE TABLE q (id int, v vector(20));
 INSERT INTO q SELECT i, pg_temp.cvec(200000 + i, 20) FROM generate_series(1, 20) i;
 INSERT INTO q VALUES (21, NULL);
-EXPLAIN (COSTS OFF) SELECT * FROM q, LATERAL (SELECT id FROM c ORDER BY c.v <-> q.v LIMIT 100) s;
+SELECT pg_temp.plan_uses_index('SELECT * FROM q, LATERAL (SELECT id FROM c ORDER BY c.v <-> q.v LIMIT 100) s');
 SELECT count(*), count(DISTINCT (q.id, s.id)), count(DISTINCT q.id)
 	FROM q, LATERAL (SELECT id FROM c ORDER BY c.v <-> q.v LIMIT 100) s;
 SELECT min(n), max(n), max(n - once), count(*) FROM (SELECT count(*) AS n, count(DISTINCT s.id) AS once

@@ -7,6 +7,8 @@
 \i :helpers
 \set op '<=>'
 \set class vector_cosine_ops
+-- in one dimension, all distances are 0 or 2, of which no graph can be made
+\set one 0
 \set many 0.75
 \i :metric
 

@@ -7,6 +7,7 @@
 \i :helpers
 \set op '<#>'
 \set class vector_ip_ops
+\set one 0.99
 \set many 0.3
 \i :metric
 

@@ -185,7 +185,6 @@ INSERT INTO p SELECT i, pg_temp.vec(i, 3) FROM generate_series(1, 300) i;
 SELECT relid, (vectorx_index_info(relid)).m, (vectorx_index_info(relid)).rows
 	FROM pg_partition_tree('pi') WHERE isleaf ORDER BY relid::text;
 SELECT pg_temp.check_query('p', '<->', '[0.5,0.25,0.5]', k) FROM unnest('{10,100,NULL}'::int[]) k;
-EXPLAIN (COSTS OFF) SELECT id FROM p1 ORDER BY v <-> '[1,2,3]' LIMIT 1;
 
 DROP TABLE o, u, t, p;
 SELECT count(*) FROM pg_class c JOIN pg_am a ON a.oid = relam WHERE amname = 'hnsw';

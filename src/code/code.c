@@ -97,7 +97,7 @@ VxCodecRestore(VxCodec *codec, VxElement element, VxMetric metric,
 		metric < 0 || metric >= VX_N_METRICS || dims < 1)
 		return false;
 	if (kind == VX_CODE_RAW ? bits != 32 :
-		(kind != VX_CODE_ROTATED && kind != VX_CODE_SCALAR) ||
+		kind != (metric == VX_METRIC_L1 ? VX_CODE_SCALAR : VX_CODE_ROTATED) ||
 		(bits != 2 && bits != 4 && bits != 8))
 		return false;
 

@@ -21,7 +21,6 @@
 #include "miscadmin.h"
 #include "pgstat.h"
 #include "storage/bufmgr.h"
-#include "storage/freespace.h"
 #include "utils/backend_progress.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
@@ -312,7 +311,7 @@ flush_graph(VxBuildState *build)
 
 	/* the last stripe may have room */
 	if (order.nslots % (VxNodeId) build->ix->slots_per_page != 0)
-		RecordPageWithFreeSpace(index, VxStripeBlock(build->ix, nstripes - 1), BLCKSZ - 1);
+		VxRecordFreeSlots(index, VxStripeBlock(build->ix, nstripes - 1));
 
 	build->graph = NULL;
 	MemoryContextSwitchTo(old);

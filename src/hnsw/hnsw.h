@@ -201,6 +201,7 @@ extern VxEntry VxReadEntry(Relation index);
 extern bool VxChangeEntry(Relation index, VxNodeId old, VxEntry new);
 extern bool VxNoteDead(Relation index, bool dead);
 extern bool VxReadDead(Relation index);
+extern void VxRecordFreeSlots(Relation index, BlockNumber block);
 extern Buffer VxLockNodePage(Relation index, BlockNumber block, int mode,
 							 BufferAccessStrategy strategy);
 pg_noreturn extern void VxDamaged(Relation index, BlockNumber block,
@@ -284,7 +285,7 @@ typedef struct VxIdSet
 
 extern void VxIdSetInit(VxIdSet *set, MemoryContext context, uint64 universe);
 extern void VxIdSetReset(VxIdSet *set);
-extern bool VxIdSetAdd(VxIdSet *set, VxNodeId id);	/* false: was there */
+extern bool VxIdSetAdd(VxIdSet *set, VxNodeId id);
 extern bool VxIdSetHas(const VxIdSet *set, VxNodeId id);
 extern Size VxIdSetMemory(const VxIdSet *set);
 
@@ -408,7 +409,7 @@ extern void VxInsertVector(Relation index, const VxIndex *ix,
 extern const void *VxCheckedVector(Relation index, const VxIndex *ix,
 								   Datum value, Pointer *detoasted);
 extern void VxConnect(Relation index, const VxIndex *ix, VxNodeId id);
-extern void VxAddLink(Relation index, const VxIndex *ix, VxNodeId from,
+extern bool VxAddLink(Relation index, const VxIndex *ix, VxNodeId from,
 					  int level, VxNodeId to, bool force);
 
 extern int	VxChooseByCodes(Relation index, const VxIndex *ix,

@@ -34,6 +34,7 @@
 
 #define MAX_RECALL_K 10000
 #define MAX_RECALL_QUERIES 100000
+#define MAX_RECALL_DISTANCES 10000000
 
 /* Open an hnsw index that the user may look into */
 static Relation
@@ -379,6 +380,10 @@ vx_recall(PG_FUNCTION_ARGS)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("queries must be between 1 and %d", MAX_RECALL_QUERIES)));
+	if ((int64) k * queries > MAX_RECALL_DISTANCES)
+		ereport(ERROR,
+				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+				 errmsg("k times queries must not exceed %d", MAX_RECALL_DISTANCES)));
 	recall.index = open_index(PG_GETARG_OID(0));
 	recall.ix = VxGetIndex(recall.index);
 	recall.strategy = GetAccessStrategy(BAS_BULKREAD);

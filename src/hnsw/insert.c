@@ -258,6 +258,18 @@ link_distance(void *arg, int a, int b)
 	return set->rows[b][a];
 }
 
+/* Leave those ids that are below nnodes, i.e. have a page */
+static int
+keep_existing(VxNodeId *ids, int n, VxNodeId nnodes)
+{
+	int			kept = 0;
+
+	for (int i = 0; i < n; i++)
+		if (ids[i] < nnodes)
+			ids[kept++] = ids[i];
+	return kept;
+}
+
 /*
  * Gather the nodes ids[0 .. n-1] as seen from a node with the given code;
  * those that are no live nodes are left out.  Sorts ids.
@@ -273,6 +285,7 @@ gather_links(Relation index, const VxIndex *ix, const VxFactors *factors,
 	VxWalkStats stats = {0};
 	VxPins	   *pins = palloc(sizeof(VxPins));
 
+	n = keep_existing(ids, n, VxCurrentNodes(index, ix));
 	VxPinsInit(pins, index);
 	set->ix = ix;
 	VxQueryInit(&set->query, &ix->codec, palloc(VxQueryMemory(&ix->codec)));
@@ -437,9 +450,10 @@ write_link(Relation index, const VxIndex *ix, VxNodeId holder, VxNodeId node,
 
 /*
  * Add a link between two nodes, if the list it goes into has room or can spare
- * another for it.  With force it always can.
+ * another for it.  With force it always can.  Returns whether the link is there
+ * now.
  */
-void
+bool
 VxAddLink(Relation index, const VxIndex *ix, VxNodeId from, int level,
 		  VxNodeId to, bool force)
 {
@@ -460,23 +474,25 @@ VxAddLink(Relation index, const VxIndex *ix, VxNodeId from, int level,
 
 		if (!VxReadSlot(index, ix, from, &slot, code, NULL) ||
 			!VxStateIsNode(slot.state))
-			return;
+			return false;
 		holder = level == 0 ? from : slot.upper;
 		if (holder >= VxCurrentNodes(index, ix))
-			return;
+			return false;
 		n = VxReadLinks(index, ix, pins, from, level, links, &stats);
 		VxPinsRelease(pins);
 		for (int i = 0; i < n && !present; i++)
 			present = links[i] == to;
 		if (present)
-			return;
+			return from != to;
 		at = n < capacity ? n :
 			choose_victim(index, ix, &slot.factors, code, links, n, to, force);
-		if (at < 0 ||
-			write_link(index, ix, holder, from, slot.generation, level, at,
+		if (at < 0)
+			return false;
+		if (write_link(index, ix, holder, from, slot.generation, level, at,
 					   n < capacity ? VX_INVALID_NODE : links[at], to))
-			return;
+			return true;
 	}
+	return false;
 }
 
 /* ------------------------------------------------------------------ insertion */
@@ -514,10 +530,14 @@ promote(Relation index, VxNodeId id, int level)
 	}
 }
 
+/*
+ * Link a node back from its neighbors.  If none of those on level 0 can spare
+ * a link, one of them must: no node shall be out of reach.
+ */
 static void
-link_back(VxInserter *ins, VxNodeId id, int level, const VxNeighbors *neighbors,
-		  bool force)
+link_back(VxInserter *ins, VxNodeId id, int level, const VxNeighbors *neighbors)
 {
+	bool		reached = false;
 	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext,
 												  "hnsw back-links",
 												  ALLOCSET_DEFAULT_SIZES);
@@ -528,11 +548,13 @@ link_back(VxInserter *ins, VxNodeId id, int level, const VxNeighbors *neighbors,
 		for (int i = 0; i < neighbors[l].n; i++)
 		{
 			CHECK_FOR_INTERRUPTS();
-			VxAddLink(ins->index, ins->ix, neighbors[l].ids[i], l, id,
-					  force && l == 0 && i == 0);
+			if (VxAddLink(ins->index, ins->ix, neighbors[l].ids[i], l, id, false) && l == 0)
+				reached = true;
 			MemoryContextReset(context);
 		}
 	}
+	for (int i = 0; i < neighbors[0].n && !reached; i++)
+		reached = VxAddLink(ins->index, ins->ix, neighbors[0].ids[i], 0, id, true);
 	MemoryContextSwitchTo(old);
 	MemoryContextDelete(context);
 }
@@ -564,7 +586,7 @@ insert_node(VxInserter *ins, VxNewRow *row, VxEntry entry, const VxNeighbors *ne
 			VxConnect(ins->index, ins->ix, id);
 		return;
 	}
-	link_back(ins, id, row->level, neighbors, false);
+	link_back(ins, id, row->level, neighbors);
 	if (row->level > entry.level)
 		promote(ins->index, id, row->level);
 }
@@ -644,7 +666,7 @@ VxConnect(Relation index, const VxIndex *ix, VxNodeId id)
 	find_neighbors(&ins, entry, 0, neighbors);
 	for (int i = 0; i < neighbors[0].n; i++)
 		VxAddLink(index, ix, id, 0, neighbors[0].ids[i], false);
-	link_back(&ins, id, 0, neighbors, true);
+	link_back(&ins, id, 0, neighbors);
 }
 
 bool

@@ -262,19 +262,21 @@ VxIdSetHas(const VxIdSet *set, VxNodeId id)
 }
 
 /*
- * Add an id, which must be below the universe.  Returns false if it was there
- * already.
+ * Add an id.  Returns false if it was there already, or is none that the set
+ * can hold.
  */
 bool
 VxIdSetAdd(VxIdSet *set, VxNodeId id)
 {
 	uint32		place;
 
+	if (id >= set->universe)
+		return false;
 	if (set->bitmap == NULL && set->count >= set->size / 2)
 		set_grow(set);
 	if (set->bitmap)
 	{
-		if (id >= set->universe || VxIdSetHas(set, id))
+		if (VxIdSetHas(set, id))
 			return false;
 		bitmap_add(set, id);
 		set->count++;

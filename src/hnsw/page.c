@@ -169,6 +169,8 @@ static bool
 meta_is_sane(const VxMetaPageData *meta, const VxCodec *codec)
 {
 	return meta->m >= VX_MIN_M && meta->m <= VX_MAX_M &&
+		meta->ef_construction >= VX_MIN_EF_CONSTRUCTION &&
+		meta->ef_construction <= VX_MAX_EF_CONSTRUCTION &&
 		meta->slots_per_page >= 1 &&
 		meta->code_offset >= VX_SLOT_HEADER_SIZE + meta->attr_size &&
 		meta->code_offset % 4 == 0 && meta->link_offset % 4 == 0 &&
@@ -360,6 +362,14 @@ VxLockNodePage(Relation index, BlockNumber block, int mode,
 	return buffer;
 }
 
+/* Note in the free space map, up to its root, that a node page has free slots */
+void
+VxRecordFreeSlots(Relation index, BlockNumber block)
+{
+	RecordPageWithFreeSpace(index, block, BLCKSZ - 1);
+	FreeSpaceMapVacuumRange(index, block, block + 1);
+}
+
 /* First free slot of a node page, -1 if none */
 static int
 find_free_slot(const VxIndex *ix, Page page, int *nfree)
@@ -382,9 +392,36 @@ find_free_slot(const VxIndex *ix, Page page, int *nfree)
 }
 
 /*
- * Add a stripe, or complete the last one if a crash cut it short.  Its pages
- * are all-zero, and nothing is logged: who writes them first does that.
+ * Extend the relation to nblocks at least; the extension lock must be held.
+ * The new pages are all-zero, and nothing is logged: who writes them first
+ * does that.
  */
+static void
+extend_to(Relation index, BlockNumber nblocks)
+{
+	while (RelationGetNumberOfBlocks(index) < nblocks)
+		ReleaseBuffer(ReadBufferExtended(index, MAIN_FORKNUM, P_NEW,
+										 RBM_NORMAL, NULL));
+}
+
+/*
+ * Make sure that a stripe has all its vector pages.  The last one may lack
+ * some, after a crash during extension, and on a standby that was promoted:
+ * there it ends with the last page that was logged.
+ */
+static void
+complete_stripe(Relation index, const VxIndex *ix, BlockNumber block)
+{
+	BlockNumber end = block + 1 + (BlockNumber) ix->vector_pages;
+
+	if (RelationGetNumberOfBlocks(index) >= end)
+		return;
+	LockRelationForExtension(index, ExclusiveLock);
+	extend_to(index, end);
+	UnlockRelationForExtension(index, ExclusiveLock);
+}
+
+/* Add a stripe, and let others know of the room in it */
 static BlockNumber
 extend_by_stripe(Relation index, const VxIndex *ix)
 {
@@ -402,13 +439,11 @@ extend_by_stripe(Relation index, const VxIndex *ix)
 				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
 				 errmsg("index \"%s\" cannot hold more rows",
 						RelationGetRelationName(index))));
-	for (; nblocks <= block + (BlockNumber) ix->vector_pages; nblocks++)
-		ReleaseBuffer(ReadBufferExtended(index, MAIN_FORKNUM, P_NEW,
-										 RBM_NORMAL, NULL));
+	extend_to(index, block + 1 + (BlockNumber) ix->vector_pages);
 	UnlockRelationForExtension(index, ExclusiveLock);
 
 	if (ix->slots_per_page > 1)
-		RecordPageWithFreeSpace(index, block, BLCKSZ - 1);
+		VxRecordFreeSlots(index, block);
 	return block;
 }
 
@@ -494,6 +529,7 @@ take_slot(Relation index, const VxIndex *ix, VxNodeId near, VxNodeId other,
 		BlockNumber block = choose_block(index, ix, near, attempt);
 
 		CHECK_FOR_INTERRUPTS();
+		complete_stripe(index, ix, block);
 		lock_pair(index, ix, block, other, taken);
 		taken->slot = find_free_slot(ix, BufferGetPage(taken->buffer), &taken->nfree);
 		if (taken->slot >= 0)

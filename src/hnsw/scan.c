@@ -71,7 +71,6 @@ struct VxSearch
 	bool		started;
 	bool		flat;			/* the graph is of no more use */
 	bool		flat_more;		/* the last flat pass left rows out */
-	bool		finishing;		/* only late rows are left */
 	int64		quota;			/* rows to return before the walk resumes */
 	int			step;			/* beam of the next stage */
 	int64		nreturned;
@@ -84,6 +83,7 @@ struct VxSearch
 	VxHit	   *late;			/* rows kept back */
 	int			nlate;
 	int			max_late;
+	bool		late_sorted;	/* farthest first */
 
 	/* the chain of duplicates that is being returned */
 	VxNodeId	chain_head;
@@ -91,6 +91,7 @@ struct VxSearch
 	VxNodeId	chain_next;
 	double		chain_distance;
 	int			chain_restarts;
+	uint64		chain_steps;	/* since the last restart */
 };
 
 VxWalkStats VxLastScan;
@@ -172,6 +173,7 @@ push_late(VxSearch *search, const VxHit *hit)
 {
 	search->late = grow_hits(search, search->late, search->nlate, &search->max_late);
 	search->late[search->nlate++] = *hit;
+	search->late_sorted = false;
 }
 
 static int
@@ -208,30 +210,45 @@ queue_found(VxSearch *search)
 	walk->nfound = 0;
 }
 
+/* May the search read all nodes, by its settings? */
+static bool
+may_go_flat(const VxSearch *search)
+{
+	return search->iterative != VX_ITERATIVE_OFF &&
+		search->stats.visited + (int64) search->walk.nnodes <= search->max_tuples;
+}
+
+/* Visits at which a walk has become dearer than a flat pass */
 static int64
 flat_threshold(const VxSearch *search)
 {
-	return search->iterative == VX_ITERATIVE_OFF ? PG_INT64_MAX :
-		(int64) (search->walk.nnodes / FLAT_SHARE);
+	return may_go_flat(search) ? (int64) (search->walk.nnodes / FLAT_SHARE) : PG_INT64_MAX;
 }
 
-/* First stage of the walk: down to level 0, then a beam of ef */
+/*
+ * First stage of the walk: down to level 0, then a beam of ef.  If the entry
+ * point is no node any more, vacuum has just replaced it: look again.
+ */
 static void
 start_walk(VxSearch *search)
 {
 	VxWalk	   *walk = &search->walk;
-	VxEntry		entry = VxReadEntry(search->index);
+	bool		entered = false;
 
 	VxWalkReset(walk);
-	if (entry.node == VX_INVALID_NODE || entry.node >= walk->nnodes)
-		return;
-	if (VxWalkDescend(walk, &entry, 0))
+	for (int attempt = 0; attempt < 10 && !entered; attempt++)
 	{
+		VxEntry		entry = VxReadEntry(search->index);
+
+		if (entry.node == VX_INVALID_NODE)
+			break;
+		entered = VxWalkDescend(walk, &entry, 0);
 		VxIdSetReset(&walk->visited);
 		VxWalkBeam(walk, search->ef);
-		if (VxWalkEnter(walk, entry, 0))
-			VxWalkRun(walk, 0, flat_threshold(search));
+		entered = entered && VxWalkEnter(walk, entry, 0);
 	}
+	if (entered)
+		VxWalkRun(walk, 0, flat_threshold(search));
 	VxPinsRelease(&walk->pins);
 	queue_found(search);
 }
@@ -366,8 +383,6 @@ flat_pass(VxSearch *search)
 		Buffer		buffer;
 
 		CHECK_FOR_INTERRUPTS();
-		if (search->stats.visited >= search->max_tuples)
-			break;
 		buffer = VxLockNodePage(search->index, VxStripeBlock(ix, stripe),
 								BUFFER_LOCK_SHARE,
 								nstripes > (uint32) NBuffers / 4 ? strategy : NULL);
@@ -406,15 +421,16 @@ search_more(VxSearch *search)
 {
 	if (search->iterative == VX_ITERATIVE_OFF && search->ranked)
 		return false;
-	if (search->stats.visited >= search->max_tuples)
-	{
-		search->quota = PG_INT64_MAX;
-		return search->nhits > 0;
-	}
 	if (search->flat)
 	{
-		if (search->flat_more)
+		if (search->flat_more && may_go_flat(search))
 			flat_pass(search);
+		return search->nhits > 0;
+	}
+	if (search->stats.visited >= search->max_tuples ||
+		(walk_is_spent(search) && !may_go_flat(search)))
+	{
+		search->quota = PG_INT64_MAX;
 		return search->nhits > 0;
 	}
 	if (walk_is_spent(search))
@@ -439,8 +455,7 @@ search_begin(VxSearch *search)
 		return;
 	}
 	start_walk(search);
-	if (search->iterative != VX_ITERATIVE_OFF &&
-		search->stats.visited >= flat_threshold(search))
+	if (search->stats.visited >= flat_threshold(search))
 		go_flat(search);
 }
 
@@ -477,6 +492,7 @@ confirm_hit(VxSearch *search, const VxHit *hit, ItemPointer tid)
 		search->chain_next = slot.chain;
 		search->chain_distance = hit->key;
 		search->chain_restarts = 0;
+		search->chain_steps = 0;
 	}
 	if (!VxStateIsRow(slot.state))
 		return false;
@@ -494,6 +510,7 @@ restart_chain(VxSearch *search)
 	VxNodeSlotData head;
 
 	search->chain_next = VX_INVALID_NODE;
+	search->chain_steps = 0;
 	if (++search->chain_restarts > 100)
 		return;					/* the flat pass will find the rest */
 	if (VxReadSlot(search->index, search->ix, search->chain_head, &head, NULL, NULL) &&
@@ -501,7 +518,10 @@ restart_chain(VxSearch *search)
 		search->chain_next = head.chain;
 }
 
-/* The next duplicate of the chain that is being returned; false at its end */
+/*
+ * The next duplicate of the chain that is being returned; false at its end.
+ * Members that are newer than the search lead on, but are not returned.
+ */
 static bool
 next_in_chain(VxSearch *search, ItemPointer tid, VxNodeId *id)
 {
@@ -512,7 +532,11 @@ next_in_chain(VxSearch *search, ItemPointer tid, VxNodeId *id)
 		CHECK_FOR_INTERRUPTS();
 		*id = search->chain_next;
 		search->stats.pages++;
-		if ((*id >= search->walk.nnodes &&
+		if (++search->chain_steps > search->returned.universe &&
+			search->chain_steps > VxCurrentNodes(search->index, search->ix))
+			VxDamaged(search->index, VxNodeBlock(search->ix, search->chain_head),
+					  "chain of duplicates without an end");
+		if ((*id >= search->returned.universe &&
 			 *id >= VxCurrentNodes(search->index, search->ix)) ||
 			!VxReadSlot(search->index, search->ix, *id, &slot, NULL, NULL) ||
 			(slot.state != VX_SLOT_DUPLICATE && slot.state != VX_SLOT_DUPLICATE_DEAD) ||
@@ -535,9 +559,9 @@ next_in_chain(VxSearch *search, ItemPointer tid, VxNodeId *id)
 static bool
 next_late(VxSearch *search, VxHit *hit)
 {
-	if (!search->finishing)
+	if (!search->late_sorted)
 	{
-		search->finishing = true;
+		search->late_sorted = true;
 		qsort(search->late, (size_t) search->nlate, sizeof(VxHit), compare_hits);
 		for (int i = 0; i < search->nlate / 2; i++)
 		{
@@ -569,7 +593,7 @@ keep_back(VxSearch *search, const VxHit *hit)
 static bool
 next_hit(VxSearch *search, VxHit *hit)
 {
-	while (!search->finishing)
+	for (;;)
 	{
 		CHECK_FOR_INTERRUPTS();
 		if ((search->nhits == 0 || search->nreturned >= search->quota) &&
@@ -582,6 +606,9 @@ next_hit(VxSearch *search, VxHit *hit)
 			rank_top(search);
 			continue;
 		}
+		/* rows without a distance come last, after all that have one */
+		if (search->hits[0].key == INFINITY && next_late(search, hit))
+			return true;
 		*hit = pop_hit(search);
 		if (!keep_back(search, hit))
 			return true;
@@ -610,8 +637,7 @@ VxSearchNext(VxSearch *search, ItemPointer tid, double *distance, VxNodeId *id)
 	{
 		bool		is_row = confirm_hit(search, &hit, tid);
 
-		if (!search->finishing)
-			search->last = hit.key;
+		search->last = Max(search->last, hit.key);
 		*distance = hit.key;
 		*id = hit.id;
 		if (is_row)
@@ -663,7 +689,7 @@ VxSearchStart(VxSearch *search, const void *vector)
 	search->started = false;
 	search->flat = false;
 	search->flat_more = false;
-	search->finishing = false;
+	search->late_sorted = false;
 	search->quota = search->ef;
 	search->step = Min(search->ef * 2, VX_MAX_EF_SEARCH);
 	search->nreturned = 0;

@@ -52,6 +52,7 @@ typedef struct VxVacuum
 	uint64	   *stale;			/* upper slots to free */
 	uint64	   *linked;			/* nodes some link leads to */
 	VxEntry		best;			/* a live node of the highest level seen */
+	VxEntry		best_dead;		/* likewise a dead one that heads a chain */
 	int64		ndead;			/* dead nodes that are gone */
 	int64		nfreed;			/* slots freed */
 	BlockNumber nfree_pages;
@@ -231,7 +232,7 @@ unlink_duplicate(VxVacuum *vac, VxNodeId before, VxNodeId dead)
 static void
 trim_chain(VxVacuum *vac, VxNodeId id)
 {
-	for (;;)
+	for (int failures = 0; failures < MAX_REPAIR_ATTEMPTS;)
 	{
 		VxNodeSlotData slot;
 		VxNodeSlotData next;
@@ -241,9 +242,10 @@ trim_chain(VxVacuum *vac, VxNodeId id)
 			!(VxStateIsNode(slot.state) || slot.state == VX_SLOT_DUPLICATE) ||
 			slot.chain >= VxCurrentNodes(vac->index, vac->ix) ||
 			!VxReadSlot(vac->index, vac->ix, slot.chain, &next, NULL, NULL) ||
-			next.state != VX_SLOT_DUPLICATE_DEAD ||
-			!unlink_duplicate(vac, id, slot.chain))
+			next.state != VX_SLOT_DUPLICATE_DEAD)
 			return;
+		if (!unlink_duplicate(vac, id, slot.chain))
+			failures++;
 	}
 }
 
@@ -263,11 +265,16 @@ copy_page(VxVacuum *vac, uint32 stripe, char *copy)
 static void
 survey_slot(VxVacuum *vac, VxNodeId id, VxNodeSlot slot)
 {
-	if (slot->state == VX_SLOT_LIVE &&
-		(vac->best.node == VX_INVALID_NODE || slot->level > vac->best.level))
+	if (VxStateIsNode(slot->state) && slot->level <= vac->ix->max_level &&
+		(slot->state == VX_SLOT_LIVE || slot->chain != VX_INVALID_NODE))
 	{
-		vac->best.node = id;
-		vac->best.level = Min(slot->level, vac->ix->max_level);
+		VxEntry    *best = slot->state == VX_SLOT_LIVE ? &vac->best : &vac->best_dead;
+
+		if (best->node == VX_INVALID_NODE || slot->level > best->level)
+		{
+			best->node = id;
+			best->level = slot->level;
+		}
 	}
 	else if (slot->state == VX_SLOT_DEAD && slot->chain == VX_INVALID_NODE)
 	{
@@ -346,7 +353,8 @@ add_neighbors_of(VxVacuum *vac, const VxPatient *patient, VxNodeId gone, int dep
 	VxWalkStats stats = {0};
 	int			nlinks;
 
-	if (gone >= vac->nnodes)
+	VxVacuumDelay();
+	if (gone >= vac->nnodes || *n >= MAX_REPAIR_CANDIDATES)
 		return;
 	nlinks = VxReadLinks(vac->index, vac->ix, &vac->pins, gone, patient->level, links,
 						 &stats);
@@ -451,6 +459,7 @@ write_mended(VxVacuum *vac, uint32 stripe, Page old, Page new)
 	GenericXLogState *state = GenericXLogStart(vac->index);
 	Page		page = GenericXLogRegisterBuffer(state, buffer, 0);
 	bool		complete = true;
+	bool		any = false;
 
 	for (int s = 0; s < ix->slots_per_page; s++)
 	{
@@ -461,11 +470,17 @@ write_mended(VxVacuum *vac, uint32 stripe, Page old, Page new)
 		if (memcmp(from, before, (Size) ix->slot_size) == 0)
 			continue;
 		if (memcmp(to, before, (Size) ix->slot_size) == 0)
+		{
 			memcpy(to, from, (Size) ix->slot_size);
+			any = true;
+		}
 		else
 			complete = false;
 	}
-	GenericXLogFinish(state);
+	if (any)
+		GenericXLogFinish(state);
+	else
+		GenericXLogAbort(state);
 	UnlockReleaseBuffer(buffer);
 	return complete;
 }
@@ -537,7 +552,8 @@ mend_entry(VxVacuum *vac)
 			(slot.state == VX_SLOT_LIVE ||
 			 (slot.state == VX_SLOT_DEAD && !bit_has(vac, vac->gone, entry.node))))
 			return;
-	} while (!VxChangeEntry(vac->index, entry.node, vac->best));
+	} while (!VxChangeEntry(vac->index, entry.node,
+							vac->best.node != VX_INVALID_NODE ? vac->best : vac->best_dead));
 }
 
 /* Free what is to be freed on a page, and collect nodes no link leads to */
@@ -652,6 +668,7 @@ vxvacuumcleanup(IndexVacuumInfo *info, IndexBulkDeleteResult *stats)
 	vac.stale = new_bitmap(&vac);
 	vac.linked = new_bitmap(&vac);
 	vac.best.node = VX_INVALID_NODE;
+	vac.best_dead.node = VX_INVALID_NODE;
 	VxPinsInit(&vac.pins, index);
 
 	survey(&vac);
@@ -663,7 +680,10 @@ vxvacuumcleanup(IndexVacuumInfo *info, IndexBulkDeleteResult *stats)
 	MemoryContextDelete(context);
 
 	if (stats == NULL)
+	{
 		stats = palloc0(sizeof(IndexBulkDeleteResult));
+		stats->estimated_count = true;	/* rows were not counted */
+	}
 	stats->num_pages = RelationGetNumberOfBlocks(index);
 	stats->pages_free = vac.nfree_pages;
 	return stats;

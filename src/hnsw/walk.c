@@ -37,7 +37,7 @@
 
 /* ----------------------------------------------------------- reading slots */
 
-/* Copy packed links, leaving out those to pages that do not exist */
+/* Copy packed links; they may lead anywhere, see filter_unvisited */
 static int
 copy_links(const VxNodeId *from, int capacity, VxNodeId *to)
 {

@@ -1,0 +1,151 @@
+# What the TAP tests share: nodes, data, and the comparison of what an index
+# gives to what a sequential scan gives.
+package VxTest;
+use strict;
+use warnings;
+use Exporter 'import';
+use File::Basename;
+use IPC::Run;
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+our @EXPORT = qw(new_node set_up with_index ids_by_index ids_by_seqscan same_ids recall_of
+  check_log load_fashion psql_command);
+
+# A cluster with the settings that all tests want, not yet started
+sub new_node
+{
+	my ($name, $conf, %params) = @_;
+	my $node = PostgreSQL::Test::Cluster->new($name);
+	$node->init(%params);
+	$node->append_conf('postgresql.conf', <<~"CONF");
+		autovacuum = off
+		jit = off
+		shared_buffers = 128MB
+		max_wal_size = 2GB
+		max_parallel_workers_per_gather = 0
+		max_parallel_maintenance_workers = 0
+		${\($conf // '')}
+		CONF
+	return $node;
+}
+
+# The extension and functions:
+#	vec(i, dims)		a vector that depends on its number only
+#	recall(table, k, queries, seed)	recall of so many queries, like the table's rows
+sub set_up
+{
+	my ($node) = @_;
+	$node->safe_psql('postgres', <<~'SQL');
+		CREATE EXTENSION vectorx;
+		CREATE FUNCTION vec(i int, dims int) RETURNS vector LANGUAGE sql IMMUTABLE AS $$
+			SELECT array_agg((hashint4extended(j, i % 50) & 65535) / 65536.0::float4
+				+ (hashint4extended(j, i) & 65535) / 163840.0::float4 - 0.7)::vector
+			FROM generate_series(1, dims) j
+		$$;
+		CREATE FUNCTION recall(tab text, k int, queries int, seed int) RETURNS float8 LANGUAGE plpgsql AS $$
+		DECLARE
+			dims int;
+			wanted int := 0;
+			found int := 0;
+			q vector;
+			kth float8;
+			n int;
+		BEGIN
+			EXECUTE format('SELECT vector_dims(v) FROM %s LIMIT 1', tab) INTO dims;
+			FOR i IN 1 .. queries LOOP
+				q := vec(seed + i, dims);
+				SET LOCAL enable_indexscan = off;
+				EXECUTE format('SELECT max(d), count(*) FROM (SELECT v <-> $1 AS d FROM %s ORDER BY 1 LIMIT %s) s', tab, k)
+					INTO kth, n USING q;
+				wanted := wanted + n;
+				SET LOCAL enable_indexscan = on;
+				SET LOCAL enable_seqscan = off;
+				EXECUTE format('SELECT count(*) FROM (SELECT v <-> $1 AS d FROM %s ORDER BY v <-> $1 LIMIT %s) s WHERE d <= $2 * 1.00001', tab, k)
+					INTO n USING q, kth;
+				SET LOCAL enable_seqscan = on;
+				found := found + n;
+			END LOOP;
+			RETURN found::float8 / wanted;
+		END $$;
+		SQL
+}
+
+# Run a query that must use an index
+sub with_index
+{
+	my ($node, $query) = @_;
+	my $off = 'SET enable_seqscan = off; SET enable_sort = off; ';
+	my $plan = $node->safe_psql('postgres', "$off EXPLAIN (COSTS OFF) $query");
+	die "no ordered index scan: $query\n$plan" unless $plan =~ /Order By: /;
+	return $node->safe_psql('postgres', "$off $query");
+}
+
+# Every id that the index has for a table, in order of distance from a vector
+sub ids_by_index
+{
+	my ($node, $table, $query) = @_;
+	return [ split /\n/, with_index($node, "SELECT id FROM $table ORDER BY v <-> $query") ];
+}
+
+sub ids_by_seqscan
+{
+	my ($node, $table) = @_;
+	return [ split /\n/, $node->safe_psql('postgres',
+		"SET enable_indexscan = off; SET enable_indexonlyscan = off; SET enable_bitmapscan = off; SELECT id FROM $table") ];
+}
+
+# Does a full scan of the index give the table's rows, each once?
+sub same_ids
+{
+	my ($node, $table, $query, $name) = @_;
+	my $indexed = ids_by_index($node, $table, $query);
+	my $stored = ids_by_seqscan($node, $table);
+	my %index_has = map { $_ => 1 } @$indexed;
+	my %table_has = map { $_ => 1 } @$stored;
+	my @lost = grep { !$index_has{$_} } @$stored;
+	my @extra = grep { !$table_has{$_} } @$indexed;
+	my $twice = @$indexed - keys %index_has;
+
+	ok(!@lost && !@extra && !$twice && @$stored > 0, $name)
+	  or diag(sprintf '%d rows in the table; lost: %d (%s), extra: %d (%s), twice: %d',
+		scalar @$stored, scalar @lost, join(',', grep { defined } @lost[0 .. 9]),
+		scalar @extra, join(',', grep { defined } @extra[0 .. 9]), $twice);
+}
+
+# Mean recall of queries of k rows with a certain ef_search
+sub recall_of
+{
+	my ($node, $table, $k, $queries, $seed, $ef) = @_;
+	return $node->safe_psql('postgres', "SET hnsw.ef_search = $ef; SELECT recall('$table', $k, $queries, $seed)");
+}
+
+# Nothing in the log that must not be there
+sub check_log
+{
+	my ($node, $name, $offset) = @_;
+	my $log = substr(slurp_file($node->logfile), $offset // 0);
+	my @bad = grep { /PANIC:|TRAP:|terminated by signal|XX00|inconsistent page|invalid page|could not read block|is damaged|leak/ }
+	  split /\n/, $log;
+	is(join("\n", @bad), '', $name);
+}
+
+sub psql_command
+{
+	my ($node, @more) = @_;
+	return [ $node->installed_command('psql'), '-XAtq', '-d', $node->connstr('postgres'), @more ];
+}
+
+# Load Fashion-MNIST into a table (id int, label int, v vector(784))
+sub load_fashion
+{
+	my ($node, $table, $set, @limit) = @_;
+	my $src = $ENV{VX_SRC} // dirname(__FILE__) . '/../..';
+	my $err = '';
+	IPC::Run::run([ $^X, "$src/bench/load-fashion", $set, @limit ],
+		'|', psql_command($node, '-v', 'ON_ERROR_STOP=1', '-c', "COPY $table FROM STDIN"), '2>', \$err)
+	  or die "loading failed: $err";
+}
+
+1;
