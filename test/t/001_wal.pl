@@ -22,6 +22,8 @@ $primary->safe_psql('postgres', <<'SQL');
 CREATE TABLE small (id int, v vector(100));
 CREATE TABLE large (id int, v vector(3000));
 CREATE TABLE same (id int, v vector(3));
+CREATE TABLE few (id int, v vector(768));
+CREATE INDEX few_l2 ON few USING hnsw (v);
 INSERT INTO small SELECT i, vec(i, 100) FROM generate_series(1, 1000) i;
 CREATE INDEX small_l2 ON small USING hnsw (v) WITH (m = 8, ef_construction = 40);
 SQL
@@ -108,18 +110,22 @@ same_ids($standby, 'small', 'vec(1, 100)', 'a full scan on the standby gives all
 $standby->restart('immediate');
 compare('standby restarted', 'small', 'small <=>', 'large', 'large <+>', 'same');
 my $before = answers($primary, 'large', '<->', 12);
+# a stripe of which the standby has only what was logged
+$primary->safe_psql('postgres', "INSERT INTO few SELECT i, vec(i, 768) FROM generate_series(1, 3) i");
 $primary->stop('fast');
 $standby->promote;
 is(answers($standby, 'large', '<->', 12), $before, 'the promoted standby answers as before');
 $standby->safe_psql('postgres', <<'SQL');
 INSERT INTO small SELECT i, vec(i, 100) FROM generate_series(501, 800) i;
 INSERT INTO large SELECT i, vec(i, 3000) FROM generate_series(121, 150) i;
+INSERT INTO few SELECT i, vec(i, 768) FROM generate_series(4, 40) i;
 DELETE FROM same WHERE id % 2 = 0;
 SQL
 $standby->safe_psql('postgres', "VACUUM $_") foreach qw(small large same);
 same_ids($standby, 'small', 'vec(1, 100)', 'promoted: rows of small vectors');
 same_ids($standby, 'large', 'vec(1, 3000)', 'promoted: rows of large vectors');
 same_ids($standby, 'same', 'vec(1, 3)', 'promoted: duplicates');
+same_ids($standby, 'few', 'vec(1, 768)', 'promoted: rows on the last stripe');
 check_log($primary, "nothing bad in the primary's log");
 check_log($standby, "nothing bad in the standby's log");
 $standby->stop;
