@@ -8,7 +8,7 @@
 \set op '<#>'
 \set class vector_ip_ops
 \set one 0.99
-\set many 0.3
+\set many 0.25
 \i :metric
 
 DROP TABLE t;

@@ -8,7 +8,7 @@
 \set op '<+>'
 \set class vector_l1_ops
 \set one 0.99
-\set many 0.85
+\set many 0.8
 \i :metric
 
 DROP TABLE t;

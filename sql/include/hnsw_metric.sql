@@ -45,8 +45,9 @@ SELECT o AS options, c.* FROM unnest('{"","WITH (code_bits = 2)","WITH (code_bit
 	pg_temp.check_index(:'op', :'class', o, 0.95, :many) c;
 SELECT pg_temp.fill(100, 3000);
 SELECT o AS options, c.* FROM unnest('{"","WITH (code_bits = 2)","WITH (code_bits = 4)","WITH (code_bits = 8)"}'::text[]) o,
-	pg_temp.check_index(:'op', :'class', o, 0.95, :many) c;
-SELECT recall, "all" FROM pg_temp.check_index(:'op', :'class', 'WITH (m = 4, ef_construction = 20)', 0.5, 0);
+	pg_temp.check_index(:'op', :'class', o, 0.9, :many) c;
+SELECT recall, "all" FROM pg_temp.check_index(:'op', :'class', 'WITH (m = 40, ef_construction = 80)', 0.95, 0);
+SELECT "all" FROM pg_temp.check_index(:'op', :'class', 'WITH (m = 2, ef_construction = 4)', 0, 0);
 SELECT pg_temp.fill(784, 400);
 SELECT o AS options, c.* FROM unnest('{"","WITH (code_bits = 2)","WITH (code_bits = 4)","WITH (code_bits = 8)"}'::text[]) o,
 	pg_temp.check_index(:'op', :'class', o, 0.95, :many) c;
