@@ -59,7 +59,9 @@ CREATE INDEX ON o USING hnsw (v) INCLUDE (id);
 CREATE INDEX ON o USING hnsw (v DESC);
 CREATE INDEX ON o USING hnsw (v NULLS FIRST);
 CREATE UNIQUE INDEX ON o USING hnsw (v);
+\set VERBOSITY sqlstate
 ALTER TABLE o ADD EXCLUDE USING hnsw (v WITH =);
+\set VERBOSITY terse
 CREATE INDEX ON o USING hnsw ((w::vector(4)));
 CREATE INDEX ON o USING hnsw (array_agg(v));
 CREATE TABLE big (id int, v vector(16001));

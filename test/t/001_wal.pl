@@ -107,7 +107,8 @@ compare('delete all and fill again', 'small', 'small <=>');
 same_ids($standby, 'small', 'vec(1, 100)', 'a full scan on the standby gives all rows');
 
 # the standby after a restart, and promoted
-$standby->restart('immediate');
+$standby->stop('immediate');
+$standby->start;
 compare('standby restarted', 'small', 'small <=>', 'large', 'large <+>', 'same');
 my $before = answers($primary, 'large', '<->', 12);
 # a stripe of which the standby has only what was logged

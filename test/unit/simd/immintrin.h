@@ -14,7 +14,7 @@
 #include <simde/x86/avx512.h>
 
 typedef simde__mmask16 __mmask16;
-typedef simde__mmask64 __mmask64;
+#define __mmask64 simde__mmask64	/* newer versions have a type of that name */
 
 static inline simde__m512
 shim_maskz_loadu_ps(simde__mmask16 m, const float *p)
