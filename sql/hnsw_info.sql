@@ -72,7 +72,7 @@ INSERT INTO e VALUES (1, '[1,2,3]');
 SELECT vectorx_recall('ei') IS NULL AS one_row;
 INSERT INTO e VALUES (2, '[1,2,3]');
 SELECT vectorx_recall('ei') AS two;
-SELECT dimensions, rows, duplicates, levels, total_bytes > 0 AS bytes FROM vectorx_index_info('ei');
+SELECT dimensions, rows, duplicates, levels BETWEEN 1 AND 6 AS levels, total_bytes > 0 AS bytes FROM vectorx_index_info('ei');
 SELECT vectorx_recall('ei', NULL), vectorx_recall(NULL), (vectorx_index_info(NULL)).rows;
 
 -- bounds and objects that are no hnsw index
