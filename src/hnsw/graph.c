@@ -234,12 +234,14 @@ typedef struct VxPairArg
 	const VxCandidate *candidates;
 } VxPairArg;
 
-static float
-candidate_pair(void *arg, int a, int b)
+static void
+candidate_distances(void *arg, int from, const int *others, int n, float *out)
 {
 	VxPairArg  *pair = arg;
 
-	return pair_distance(pair->graph, pair->candidates[a].id, pair->candidates[b].id);
+	for (int i = 0; i < n; i++)
+		out[i] = pair_distance(pair->graph, pair->candidates[from].id,
+							   pair->candidates[others[i]].id);
 }
 
 static void
@@ -288,7 +290,7 @@ link_back(VxGraph *graph, VxNodeId from, int level, VxNodeId to, float dist)
 		candidates[j] = c;
 	}
 	n = VxSelectNeighbors(candidates, n + 1, capacity, VxFillLinks(capacity),
-						  candidate_pair, &arg, selected);
+						  candidate_distances, &arg, selected);
 	for (int i = 0; i < n; i++)
 		ids[i] = candidates[selected[i]].id;
 	set_links(graph, node, level, ids, n);
@@ -303,7 +305,7 @@ choose_neighbors(VxGraph *graph, int level, int n)
 	VxPairArg	arg = {graph, graph->sorted};
 
 	neighbors->n = VxSelectNeighbors(graph->sorted, n, VxLinkCapacity(graph->ix, level),
-									 0, candidate_pair, &arg, selected);
+									 0, candidate_distances, &arg, selected);
 	for (int i = 0; i < neighbors->n; i++)
 		neighbors->nodes[i] = graph->sorted[selected[i]];
 }

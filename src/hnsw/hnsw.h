@@ -297,11 +297,21 @@ typedef struct VxCandidate
 	VxNodeId	id;
 } VxCandidate;
 
-/* Distance between candidates a and b, by their index in the list */
-typedef float (*VxPairDistance) (void *arg, int a, int b);
+/* Candidates that neighbors may be chosen from, at most */
+#define VX_MAX_CANDIDATES 1024
+
+StaticAssertDecl(VX_MAX_CANDIDATES > VX_MAX_EF_CONSTRUCTION &&
+				 VX_MAX_CANDIDATES > 2 * VX_MAX_M, "room for all candidates");
+
+/*
+ * Distances from candidate "from" to the n candidates others[0 .. n-1], all by
+ * their index in the list
+ */
+typedef void (*VxDistancesFn) (void *arg, int from, const int *others, int n,
+							   float *out);
 
 extern int	VxSelectNeighbors(const VxCandidate *candidates, int n, int max,
-							  int fill, VxPairDistance distance, void *arg,
+							  int fill, VxDistancesFn distances, void *arg,
 							  int *selected);
 
 /*

@@ -155,12 +155,14 @@ search_layer(VxInserter *ins, VxEntry *entry, int level)
 		entry->node = ins->candidates[0].id;
 }
 
-static float
-candidate_distance(void *arg, int a, int b)
+static void
+candidate_distances(void *arg, int from, const int *others, int n, float *out)
 {
 	VxInserter *ins = arg;
 
-	return (float) VxExactDistance(&ins->ix->codec, ins->vectors[a], ins->vectors[b]);
+	for (int i = 0; i < n; i++)
+		out[i] = (float) VxExactDistance(&ins->ix->codec, ins->vectors[from],
+										 ins->vectors[others[i]]);
 }
 
 /* Choose the neighbors on a layer among the candidates */
@@ -171,7 +173,7 @@ choose_neighbors(VxInserter *ins, int level, VxNeighbors *neighbors)
 	int		   *selected = palloc(sizeof(int) * (Size) (ins->ncandidates + 1));
 
 	neighbors->n = VxSelectNeighbors(ins->candidates, ins->ncandidates, capacity, 0,
-									 candidate_distance, ins, selected);
+									 candidate_distances, ins, selected);
 	for (int i = 0; i < neighbors->n; i++)
 		neighbors->ids[i] = ins->candidates[selected[i]].id;
 	pfree(selected);
@@ -239,23 +241,27 @@ typedef struct VxLinkSet
 	VxFactors  *factors;		/* likewise */
 	int			n;
 	VxQuery		query;			/* made from one of the codes */
-	float	  **rows;			/* distances from candidate i to all, or NULL */
 } VxLinkSet;
 
-static float
-link_distance(void *arg, int a, int b)
+static void
+link_distances(void *arg, int from, const int *others, int n, float *out)
 {
 	VxLinkSet  *set = arg;
+	const uint8_t *codes[VX_ESTIMATE_MAX];
+	VxFactors	factors[VX_ESTIMATE_MAX];
 
-	if (set->rows[b] == NULL)
+	VxQueryFromCode(&set->query, &set->factors[from], set->codes[from]);
+	for (int done = 0; done < n; done += VX_ESTIMATE_MAX)
 	{
-		set->rows[b] = palloc(sizeof(float) * (Size) set->n);
-		VxQueryFromCode(&set->query, &set->factors[b], set->codes[b]);
-		for (int i = 0; i < set->n; i += VX_ESTIMATE_MAX)
-			VxEstimate(&set->query, Min(set->n - i, VX_ESTIMATE_MAX), set->codes + i,
-					   set->factors + i, set->rows[b] + i, NULL);
+		int			count = Min(n - done, VX_ESTIMATE_MAX);
+
+		for (int i = 0; i < count; i++)
+		{
+			codes[i] = set->codes[others[done + i]];
+			factors[i] = set->factors[others[done + i]];
+		}
+		VxEstimate(&set->query, count, codes, factors, out + done, NULL);
 	}
-	return set->rows[b][a];
 }
 
 /* Leave those ids that are below nnodes, i.e. have a page */
@@ -296,7 +302,6 @@ gather_links(Relation index, const VxIndex *ix, const VxFactors *factors,
 	set->candidates = palloc(sizeof(VxCandidate) * (Size) (n + 1));
 	set->codes = palloc(sizeof(uint8_t *) * (Size) (n + 1));
 	set->factors = palloc(sizeof(VxFactors) * (Size) (n + 1));
-	set->rows = palloc0(sizeof(float *) * (Size) (n + 1));
 	for (int i = 0; i < n; i++)
 	{
 		int			j = set->n;
@@ -331,7 +336,7 @@ VxChooseByCodes(Relation index, const VxIndex *ix, const VxFactors *factors,
 	VxLinkSet  *set = gather_links(index, ix, factors, code, ids, n);
 	int		   *selected = palloc(sizeof(int) * (Size) (set->n + 1));
 	int			count = VxSelectNeighbors(set->candidates, set->n, max, fill,
-										  link_distance, set, selected);
+										  link_distances, set, selected);
 
 	for (int i = 0; i < count; i++)
 		chosen[i] = set->candidates[selected[i]].id;
@@ -369,7 +374,7 @@ choose_victim(Relation index, const VxIndex *ix, const VxFactors *factors,
 			return i;
 	}
 
-	nselected = VxSelectNeighbors(set->candidates, set->n, n, 0, link_distance, set,
+	nselected = VxSelectNeighbors(set->candidates, set->n, n, 0, link_distances, set,
 								  selected);
 	for (int i = set->n - 1, j = nselected - 1; i >= 0; i--)
 	{

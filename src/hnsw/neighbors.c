@@ -40,55 +40,57 @@ relax(float dist)
  * Choose up to max neighbors among n candidates, which are sorted by their
  * distance from the node (algorithm 4 of the paper, without extension, but
  * with some slack): a candidate is taken if it is nearer to the node than to
- * every neighbor taken so far.  If that leaves fewer than fill, the nearest of the others are taken
- * too.  Puts the indexes of those taken into selected, ascending, and returns
- * their number.
+ * every neighbor taken so far.  If that leaves fewer than fill, the nearest of
+ * the others are taken too.  Puts the indexes of those taken into selected,
+ * ascending, and returns their number.
+ *
+ * Each neighbor taken strikes out at once all candidates that are nearer to it
+ * than to the node.  That computes the same distances as asking for each
+ * candidate in turn which neighbor strikes it out, but many in a call.
  */
 int
 VxSelectNeighbors(const VxCandidate *candidates, int n, int max, int fill,
-				  VxPairDistance distance, void *arg, int *selected)
+				  VxDistancesFn distances, void *arg, int *selected)
 {
-	int			nselected = 0;
-	int			npruned = 0;
-	int		   *pruned;
-	int		   *merged;
+	int			left[VX_MAX_CANDIDATES];	/* not struck out, ascending */
+	float		dist[VX_MAX_CANDIDATES];
+	bool		taken[VX_MAX_CANDIDATES];
+	int			nleft = n;
+	int			ntaken = 0;
 
+	Assert(n <= VX_MAX_CANDIDATES);
+	for (int i = 0; i < n; i++)
+	{
+		left[i] = i;
+		taken[i] = n <= Min(max, fill);
+	}
 	if (n <= Min(max, fill))
+		nleft = 0;
+
+	while (nleft > 0 && ntaken < max)
 	{
-		for (int i = 0; i < n; i++)
-			selected[i] = i;
-		return n;
+		int			first = left[0];
+		int			kept = 0;
+
+		taken[first] = true;
+		ntaken++;
+		distances(arg, first, left + 1, nleft - 1, dist);
+		for (int i = 1; i < nleft; i++)
+			if (relax(candidates[left[i]].dist) < dist[i - 1])
+				left[kept++] = left[i];
+		nleft = kept;
 	}
 
-	pruned = palloc(sizeof(int) * (Size) n);
-	for (int i = 0; i < n && nselected < max; i++)
+	for (int i = 0; i < n && ntaken < fill; i++)
 	{
-		bool		closer = true;
-
-		for (int j = 0; j < nselected && closer; j++)
-			closer = relax(candidates[i].dist) < distance(arg, i, selected[j]);
-		if (closer)
-			selected[nselected++] = i;
-		else
-			pruned[npruned++] = i;
+		ntaken += !taken[i];
+		taken[i] = true;
 	}
-
-	if (nselected < fill && npruned > 0)
-	{
-		int			take = Min(fill - nselected, npruned);
-		int			a = 0,
-					b = 0;
-
-		merged = palloc(sizeof(int) * (Size) (nselected + take));
-		for (int k = 0; k < nselected + take; k++)
-			merged[k] = b >= take || (a < nselected && selected[a] < pruned[b]) ?
-				selected[a++] : pruned[b++];
-		nselected += take;
-		memcpy(selected, merged, sizeof(int) * (Size) nselected);
-		pfree(merged);
-	}
-	pfree(pruned);
-	return nselected;
+	ntaken = 0;
+	for (int i = 0; i < n; i++)
+		if (taken[i])
+			selected[ntaken++] = i;
+	return ntaken;
 }
 
 /* Top layer of a new node: one in m nodes reaches the next layer */
