@@ -83,6 +83,15 @@
 #define VxRelationFileNumber(rel) ((rel)->rd_node.relNode)
 #endif
 
+/* The tag of a relation's main fork, block 0; needs storage/buf_internals.h */
+#if PG_VERSION_NUM >= 160000
+#define VxInitBufferTag(tag, rel) \
+	InitBufferTag(tag, &(rel)->rd_locator, MAIN_FORKNUM, 0)
+#else
+#define VxInitBufferTag(tag, rel) \
+	INIT_BUFFERTAG(*(tag), (rel)->rd_node, MAIN_FORKNUM, 0)
+#endif
+
 /* May the current user read all of a relation's data as its owner may? */
 #if PG_VERSION_NUM >= 160000
 #define VxOwnsRelation(relid) object_ownercheck(RelationRelationId, relid, GetUserId())

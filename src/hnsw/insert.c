@@ -227,7 +227,6 @@ find_neighbors(VxInserter *ins, VxEntry entry, int level, VxNeighbors *neighbors
 			choose_neighbors(ins, l, &neighbors[l]);
 		}
 	}
-	VxPinsRelease(&ins->walk.pins);
 }
 
 /* ------------------------------------------------------------------ back-links */
@@ -289,15 +288,14 @@ gather_links(Relation index, const VxIndex *ix, const VxFactors *factors,
 	uint8	   *codes = palloc(Max((Size) n * (Size) ix->codec.nbytes, 1));
 	VxFactors  *found = palloc(sizeof(VxFactors) * (Size) n);
 	VxWalkStats stats = {0};
-	VxPins	   *pins = palloc(sizeof(VxPins));
+	VxNodeId	nnodes = VxCurrentNodes(index, ix);
+	VxReader   *reader = VxReaderCreate(index, ix, nnodes);
 
-	n = keep_existing(ids, n, VxCurrentNodes(index, ix));
-	VxPinsInit(pins, index);
+	n = keep_existing(ids, n, nnodes);
 	set->ix = ix;
 	VxQueryInit(&set->query, &ix->codec, palloc(VxQueryMemory(&ix->codec)));
 	VxQueryFromCode(&set->query, factors, code);
-	n = VxVisitNodes(index, ix, pins, &set->query, ids, n, visits, &stats, codes, found);
-	VxPinsRelease(pins);
+	n = VxVisitNodes(reader, &set->query, ids, n, visits, &stats, codes, found);
 
 	set->candidates = palloc(sizeof(VxCandidate) * (Size) (n + 1));
 	set->codes = palloc(sizeof(uint8_t *) * (Size) (n + 1));
@@ -466,9 +464,8 @@ VxAddLink(Relation index, const VxIndex *ix, VxNodeId from, int level,
 	uint8	   *code = palloc((Size) ix->codec.nbytes);
 	int			capacity = VxLinkCapacity(ix, level);
 	VxWalkStats stats = {0};
-	VxPins	   *pins = palloc(sizeof(VxPins));
+	VxReader   *reader = VxReaderCreate(index, ix, VxCurrentNodes(index, ix));
 
-	VxPinsInit(pins, index);
 	for (int attempt = 0; attempt < 5; attempt++)
 	{
 		VxNodeSlotData slot;
@@ -483,8 +480,7 @@ VxAddLink(Relation index, const VxIndex *ix, VxNodeId from, int level,
 		holder = level == 0 ? from : slot.upper;
 		if (holder >= VxCurrentNodes(index, ix))
 			return false;
-		n = VxReadLinks(index, ix, pins, from, level, links, &stats);
-		VxPinsRelease(pins);
+		n = VxReadLinks(reader, from, level, links, &stats);
 		for (int i = 0; i < n && !present; i++)
 			present = links[i] == to;
 		if (present)

@@ -47,7 +47,7 @@ typedef struct VxVacuum
 	MemoryContext page_context; /* reset after every page */
 
 	/* mutable */
-	VxPins		pins;			/* pages of nodes that are gone */
+	VxReader   *reader;			/* of nodes that are gone */
 	uint64	   *gone;			/* bitmaps by node id */
 	uint64	   *stale;			/* upper slots to free */
 	uint64	   *linked;			/* nodes some link leads to */
@@ -356,8 +356,7 @@ add_neighbors_of(VxVacuum *vac, const VxPatient *patient, VxNodeId gone, int dep
 	VxVacuumDelay();
 	if (gone >= vac->nnodes || *n >= MAX_REPAIR_CANDIDATES)
 		return;
-	nlinks = VxReadLinks(vac->index, vac->ix, &vac->pins, gone, patient->level, links,
-						 &stats);
+	nlinks = VxReadLinks(vac->reader, gone, patient->level, links, &stats);
 	for (int i = 0; i < nlinks; i++)
 	{
 		if (!bit_has(vac, vac->gone, links[i]))
@@ -523,7 +522,6 @@ mend(VxVacuum *vac)
 	{
 		VxVacuumDelay();
 		mend_page(vac, stripe);
-		VxPinsRelease(&vac->pins);
 		MemoryContextReset(vac->page_context);
 	}
 	MemoryContextSwitchTo(old);
@@ -669,7 +667,7 @@ vxvacuumcleanup(IndexVacuumInfo *info, IndexBulkDeleteResult *stats)
 	vac.linked = new_bitmap(&vac);
 	vac.best.node = VX_INVALID_NODE;
 	vac.best_dead.node = VX_INVALID_NODE;
-	VxPinsInit(&vac.pins, index);
+	vac.reader = VxReaderCreate(index, vac.ix, vac.nnodes);
 
 	survey(&vac);
 	mend(&vac);
