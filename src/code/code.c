@@ -31,6 +31,9 @@
 /* Up to this many dimensions the default code has 8 bits */
 #define EIGHT_BIT_MAX_DIMS 64
 
+/* Squared norms below this are summed in double, as float4 squares underflow */
+#define SMALL_NORM 1e-30
+
 static int
 code_bytes(int dims, int bits)
 {
@@ -145,35 +148,19 @@ splitmix64(uint64_t x)
 }
 
 /*
- * Give n floats the fixed random signs of a step.  The signs belong to the
- * on-disk format: bit i % 64 of splitmix64(step * 2^32 + i / 64).
+ * Multiply n floats by a factor and give them the fixed random signs of a step.
+ * The signs belong to the on-disk format: bit i % 64 of splitmix64(step * 2^32
+ * + i / 64).
  */
 static void
-flip_signs(float *x, int n, int step)
+flip_signs(float *x, int n, int step, float factor)
 {
 	for (int base = 0; base < n; base += 64)
-	{
-		uint64_t	bits = splitmix64(((uint64_t) step << 32) + (uint64_t) (base / 64));
-		int			end = n - base < 64 ? n - base : 64;
-
-		for (int i = 0; i < end; i++)
-		{
-			uint32_t	word;
-
-			memcpy(&word, &x[base + i], sizeof(word));
-			word ^= (uint32_t) (bits >> i) << 31;
-			memcpy(&x[base + i], &word, sizeof(word));
-		}
-	}
+		VxKernels->flip(n - base < 64 ? n - base : 64, x + base,
+						splitmix64(((uint64_t) step << 32) + (uint64_t) (base / 64)), factor);
 }
 
-static void
-scale_by(float *x, int n, float factor)
-{
-	for (int i = 0; i < n; i++)
-		x[i] *= factor;
-}
-
+/* Each transform is preceded by its normalization */
 void
 VxRotate(int dims, int pow2, float *x)
 {
@@ -183,14 +170,12 @@ VxRotate(int dims, int pow2, float *x)
 
 	for (int round = 0; round < ROTATION_ROUNDS; round++)
 	{
-		flip_signs(x, pow2, step++);
+		flip_signs(x, pow2, step++, factor);
 		VxKernels->fht(x, pow2);
-		scale_by(x, pow2, factor);
 		if (tail != x)
 		{
-			flip_signs(tail, pow2, step++);
+			flip_signs(tail, pow2, step++, factor);
 			VxKernels->fht(tail, pow2);
-			scale_by(tail, pow2, factor);
 		}
 	}
 }
@@ -215,13 +200,11 @@ grid_cosine(const float *x, int dims, float length, int half, float inv_step,
 static float
 choose_grid(const float *x, int dims, float length, int half, float *best_dot)
 {
-	float		largest = 0;
+	float		largest = VxKernels->largest(dims, x);
 	float		best_inv;
 	float		best_cos = -1;
 	float		ratio = 1.11f;
 
-	for (int i = 0; i < dims; i++)
-		largest = fmaxf(largest, fabsf(x[i]));
 	best_inv = (float) half / largest;
 
 	for (int pass = 0; pass < 2; pass++)
@@ -264,11 +247,16 @@ put_value(uint8_t *code, int nbytes, int bits, int i, int v)
 static float
 load_vector(const VxCodec *codec, const void *vector, float *x)
 {
-	double		norm = 0;
+	double		norm;
 
 	memcpy(x, vector, sizeof(float) * (size_t) codec->dims);
-	for (int i = 0; i < codec->dims; i++)
-		norm += (double) x[i] * x[i];
+	norm = VxDistance(codec->element, VX_METRIC_IP, codec->dims, vector, vector);
+	if (!(norm >= SMALL_NORM))
+	{
+		norm = 0;
+		for (int i = 0; i < codec->dims; i++)
+			norm += (double) x[i] * x[i];
+	}
 	if (codec->metric == VX_METRIC_COSINE && norm > 0)
 	{
 		double		inv = 1 / sqrt(norm);
@@ -415,28 +403,17 @@ quantize_query(VxQuery *query)
 {
 	const VxCodec *codec = query->codec;
 	float	   *x = query->work;
-	float		largest = 0;
 	float		inv;
 
-	for (int i = 0; i < codec->dims; i++)
-		largest = fmaxf(largest, fabsf(x[i]));
-	query->scale = largest / 127;
+	query->scale = VxKernels->largest(codec->dims, x) / 127;
 	inv = query->scale > 0 ? 1 / query->scale : 0;
 	if (!isfinite(inv))
 		inv = 0;
 
 	memset(query->planes, 0, (size_t) codec->stride * (size_t) planes_of(codec));
-	for (int plane = 0, i = 0; i < codec->dims; plane++)
-	{
-		int8_t	   *to = query->planes + (ptrdiff_t) plane * codec->stride;
-
-		for (int j = 0; j < codec->nbytes && i < codec->dims; j++, i++)
-		{
-			float		v = x[i] * inv;
-
-			to[j] = (int8_t) (int) (v < 0 ? v - 0.5f : v + 0.5f);
-		}
-	}
+	for (int plane = 0, i = 0; i < codec->dims; plane++, i += codec->nbytes)
+		VxKernels->to_int8(codec->dims - i < codec->nbytes ? codec->dims - i : codec->nbytes,
+						   x + i, inv, query->planes + (ptrdiff_t) plane * codec->stride);
 	set_offset(query);
 }
 
