@@ -41,38 +41,40 @@
 
 #include "hnsw/reader.h"
 
-/* Entries of the table of remembered buffers: powers of two, 8 bytes each */
-#define TABLE_MIN_SIZE 32768
-#define TABLE_MAX_SIZE (1024 * 1024)
+/* Entries of a table of remembered buffers: powers of two, 8 bytes each */
+#define TABLE_MIN_SIZE 8192
+#define TABLE_MAX_SIZE (256 * 1024)
 
-VxRemembered *VxReaderTable;
-uint32		VxReaderTableMask;
+/* Pages by block number, and node pages, which are looked at most, by stripe */
+static VxBufferTable page_table;
+VxBufferTable VxNodeTable;
 
 /*
- * Make the table large enough for so many pages, within bounds.  What it held
- * is forgotten when it grows.
+ * Make a table large enough for an index of so many pages, within bounds.  What
+ * it held is forgotten when it grows.
  */
 static void
-table_reserve(uint32 pages)
+table_reserve(VxBufferTable *table, uint32 pages)
 {
 	uint32		size = TABLE_MIN_SIZE;
-	VxRemembered *table;
+	VxRemembered *entries;
 
 	while (size < TABLE_MAX_SIZE && size < pages)
 		size *= 2;
-	if (VxReaderTable != NULL && size <= VxReaderTableMask + 1)
+	if (table->entries != NULL && size <= table->mask + 1)
 		return;
-	table = MemoryContextAllocZero(TopMemoryContext, sizeof(VxRemembered) * size);
-	if (VxReaderTable != NULL)
-		pfree(VxReaderTable);
-	VxReaderTable = table;
-	VxReaderTableMask = size - 1;
+	entries = MemoryContextAllocZero(TopMemoryContext, sizeof(VxRemembered) * size);
+	if (table->entries != NULL)
+		pfree(table->entries);
+	table->entries = entries;
+	table->mask = size - 1;
 }
 
+/* Where the entries of a relation begin */
 static uint32
-hash_number(uint32 n)
+salt_of(Relation index)
 {
-	return (n * (uint32) 2654435769U) >> 8;
+	return (VxRelationFileNumber(index) * (uint32) 2654435769U) >> 8;
 }
 
 /* Is the usage count of a shared buffer at its maximum? */
@@ -99,14 +101,13 @@ read_remembered(Relation index, BlockNumber block, VxRemembered *entry)
 	return entry->buffer;
 }
 
-/* The entry of a page of any kind; those of node pages are elsewhere, in order */
+/* The entry of a page of any kind */
 static VxRemembered *
 entry_of(Relation index, BlockNumber block)
 {
-	uint32		place = hash_number(block) ^ hash_number(VxRelationFileNumber(index));
-
-	table_reserve(1);
-	return &VxReaderTable[place & VxReaderTableMask];
+	if (page_table.entries == NULL)
+		table_reserve(&page_table, 1);
+	return &page_table.entries[(block + salt_of(index)) & page_table.mask];
 }
 
 /*
@@ -147,11 +148,12 @@ VxReaderCreate(Relation index, const VxIndex *ix, VxNodeId nnodes)
 	reader->ix = ix;
 	reader->nnodes = nnodes;
 	VxInitBufferTag(&reader->tag, index);
-	reader->salt = hash_number(VxRelationFileNumber(index));
+	reader->salt = salt_of(index);
 #ifndef USE_VALGRIND
 	reader->may_peek = !RelationUsesLocalBuffers(index);
 #endif
-	table_reserve(VxStripeOf(ix, nnodes) * 2);
+	table_reserve(&VxNodeTable, VxStripeOf(ix, nnodes));
+	table_reserve(&page_table, VxNodeBlock(ix, nnodes));
 	return reader;
 }
 

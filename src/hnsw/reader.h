@@ -41,13 +41,18 @@ typedef struct VxPeek
 	BlockNumber block;
 } VxPeek;
 
-extern VxRemembered *VxReaderTable;
-extern uint32 VxReaderTableMask;
+typedef struct VxBufferTable
+{
+	VxRemembered *entries;
+	uint32		mask;			/* their number, a power of two, less one */
+} VxBufferTable;
+
+extern VxBufferTable VxNodeTable;
 
 static inline VxRemembered *
 VxReaderEntry(const VxReader *reader, uint32 stripe)
 {
-	return &VxReaderTable[(stripe + reader->salt) & VxReaderTableMask];
+	return &VxNodeTable.entries[(stripe + reader->salt) & VxNodeTable.mask];
 }
 
 /* Does the buffer hold this block of the index, with valid content, now? */
