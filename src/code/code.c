@@ -268,12 +268,12 @@ load_vector(const VxCodec *codec, const void *vector, float *x)
 	return norm > FLT_MAX ? FLT_MAX : (float) norm;
 }
 
+/* x is the vector, rotated, and norm its squared norm */
 static void
-encode_rotated(const VxCodec *codec, const void *vector,
-			   VxFactors *factors, uint8_t *code, float *x)
+encode_rotated(const VxCodec *codec, const float *x, float norm,
+			   VxFactors *factors, uint8_t *code)
 {
 	int			half = 1 << (codec->bits - 1);
-	float		norm = load_vector(codec, vector, x);
 	float		length = sqrtf(norm);
 	float		inv_step;
 	float		dot;
@@ -288,7 +288,6 @@ encode_rotated(const VxCodec *codec, const void *vector,
 		factors->error = norm >= FLT_MAX ? FLT_MAX : length;
 		return;
 	}
-	VxRotate(codec->dims, codec->pow2, x);
 	inv_step = choose_grid(x, codec->dims, length, half, &dot);
 	if (!(dot > 0) || !isfinite(inv_step))
 	{
@@ -340,9 +339,21 @@ encode_scalar(const VxCodec *codec, const void *vector,
 	}
 }
 
+float
+VxPrepare(const VxCodec *codec, const void *vector, float *x)
+{
+	float		norm;
+
+	if (codec->kind != VX_CODE_ROTATED)
+		return 0;
+	norm = load_vector(codec, vector, x);
+	VxRotate(codec->dims, codec->pow2, x);
+	return norm;
+}
+
 void
-VxEncode(const VxCodec *codec, const void *vector,
-		 VxFactors *factors, uint8_t *code, float *work)
+VxEncodePrepared(const VxCodec *codec, const void *vector, const float *x,
+				 float norm, VxFactors *factors, uint8_t *code)
 {
 	memset(code, 0, (size_t) codec->nbytes);
 	memset(factors, 0, sizeof(*factors));
@@ -352,12 +363,21 @@ VxEncode(const VxCodec *codec, const void *vector,
 			memcpy(code, vector, (size_t) codec->nbytes);
 			break;
 		case VX_CODE_ROTATED:
-			encode_rotated(codec, vector, factors, code, work);
+			encode_rotated(codec, x, norm, factors, code);
 			break;
 		case VX_CODE_SCALAR:
 			encode_scalar(codec, vector, factors, code);
 			break;
 	}
+}
+
+void
+VxEncode(const VxCodec *codec, const void *vector,
+		 VxFactors *factors, uint8_t *code, float *work)
+{
+	float		norm = VxPrepare(codec, vector, work);
+
+	VxEncodePrepared(codec, vector, work, norm, factors, code);
 }
 
 /* ----------------------------------------------------------------- queries */
@@ -384,16 +404,33 @@ VxQueryInit(VxQuery *query, const VxCodec *codec, void *memory)
 	query->planes = (int8_t *) (query->work + codec->dims);
 }
 
-/* Set what the estimate subtracts, from the planes */
+#define ONES_16 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1
+#define ONES_256 ONES_16, ONES_16, ONES_16, ONES_16, ONES_16, ONES_16, \
+	ONES_16, ONES_16, ONES_16, ONES_16, ONES_16, ONES_16, ONES_16, ONES_16, \
+	ONES_16, ONES_16
+
+static const uint8_t ones[1024] = {ONES_256, ONES_256, ONES_256, ONES_256};
+
+/*
+ * Set what the estimate subtracts, from the planes: their sum is their inner
+ * product with a code of ones.
+ */
 static void
 set_offset(VxQuery *query)
 {
 	const VxCodec *codec = query->codec;
+	const uint8_t *code = ones;
 	int			total = codec->stride * planes_of(codec);
-	int64_t		sum = 0;
+	int32_t		sum = 0;
 
-	for (int i = 0; i < total; i++)
-		sum += query->planes[i];
+	for (int i = 0; i < total; i += (int) sizeof(ones))
+	{
+		int			n = total - i < (int) sizeof(ones) ? total - i : (int) sizeof(ones);
+		int32_t		part;
+
+		VxKernels->code_ip[VX_CODE8] (n, &code, 1, query->planes + i, n, &part);
+		sum += part;
+	}
 	query->offset = ((double) (1 << (codec->bits - 1)) - 0.5) * (double) sum;
 }
 
@@ -418,20 +455,25 @@ quantize_query(VxQuery *query)
 }
 
 void
-VxQueryFromVector(VxQuery *query, const void *vector)
+VxQueryFromPrepared(VxQuery *query, const void *vector, float norm)
 {
-	const VxCodec *codec = query->codec;
-
 	query->vector = vector;
 	query->code = NULL;
-	if (codec->kind == VX_CODE_ROTATED)
+	if (query->codec->kind == VX_CODE_ROTATED)
 	{
-		query->norm = load_vector(codec, vector, query->work);
-		query->length = sqrtf(query->norm);
-		VxRotate(codec->dims, codec->pow2, query->work);
+		query->norm = norm;
+		query->length = sqrtf(norm);
 		quantize_query(query);
 		query->error = query->scale / sqrtf(12);
 	}
+}
+
+void
+VxQueryFromVector(VxQuery *query, const void *vector)
+{
+	float		norm = VxPrepare(query->codec, vector, query->work);
+
+	VxQueryFromPrepared(query, vector, norm);
 }
 
 void
@@ -493,6 +535,37 @@ estimate_rotated(const VxQuery *query, int n, const uint8_t *const *codes,
 		if (error)
 			error[i] = err;
 	}
+}
+
+/* What an inner product is worth under a metric, kept finite */
+static inline float
+distance_of(VxMetric metric, float norms, float ip)
+{
+	float		d = metric == VX_METRIC_L2 ? norms - 2 * ip :
+		metric == VX_METRIC_COSINE ? 1 - ip : -ip;
+
+	return d >= -FLT_MAX && d <= FLT_MAX ? d : FLT_MAX;
+}
+
+/*
+ * Twice the difference of the integers below is below 2^31 for any vector that
+ * a type allows (16,000 dimensions), so that there is no need of doubles.
+ */
+static void
+rotated_distances(const VxQuery *query, int n, const uint8_t *const *codes,
+				  const VxFactors *const *factors, float *dist)
+{
+	const VxCodec *codec = query->codec;
+	float		half_scale = query->scale / 2;
+	int32_t		offset = (int32_t) (2 * query->offset);
+	int32_t		ip[VX_ESTIMATE_MAX];
+
+	VxKernels->code_ip[code_index(codec->bits)] (codec->nbytes, codes, n,
+												 query->planes, codec->stride, ip);
+	for (int i = 0; i < n; i++)
+		dist[i] = distance_of(codec->metric, factors[i]->norm + query->norm,
+							  factors[i]->scale * half_scale *
+							  (float) (2 * ip[i] - offset));
 }
 
 /*
@@ -567,4 +640,15 @@ VxEstimate(const VxQuery *query, int n, const uint8_t *const *codes,
 			}
 			break;
 	}
+}
+
+void
+VxEstimateDistances(const VxQuery *query, int n, const uint8_t *const *codes,
+					const VxFactors *const *factors, float *dist)
+{
+	if (query->codec->kind == VX_CODE_ROTATED)
+		rotated_distances(query, n, codes, factors, dist);
+	else
+		for (int i = 0; i < n; i++)
+			VxEstimate(query, 1, codes + i, factors[i], dist + i, NULL);
 }
