@@ -154,6 +154,7 @@ prefetch_bytes(const char *from, int size)
 {
 	for (int i = 0; i < size; i += 64)
 		__builtin_prefetch(from + i);
+	__builtin_prefetch(from + size - 1);
 }
 
 /*
@@ -416,7 +417,7 @@ beyond_beam(const VxWalk *walk, float dist)
  * Take up what a look at a node found.  A dead node leads on, but is no result
  * unless it heads a chain.
  */
-static void
+static inline void
 take_visit(VxWalk *walk, const VxVisit *visit)
 {
 	VxCandidate c;
@@ -424,7 +425,7 @@ take_visit(VxWalk *walk, const VxVisit *visit)
 	if (isfinite(visit->error))
 	{
 		walk->error_sum += visit->error;
-		walk->slack = BEAM_SLACK * walk->error_sum / (float) ++walk->nerrors;
+		walk->nerrors++;
 	}
 	c.id = visit->id;
 	c.dist = visit->dist;
@@ -562,6 +563,7 @@ VxWalkRun(VxWalk *walk, int level, int64 max_visits)
 		CHECK_FOR_INTERRUPTS();
 		walk->stats->hops++;
 		walk->reader->near = walk->nbeam < walk->beam_size ? FLT_MAX : walk->beam[0];
+		walk->slack = walk->nerrors > 0 ? BEAM_SLACK * walk->error_sum / (float) walk->nerrors : 0;
 		n = VxReadLinks(walk->reader, c.id, level, links, walk->stats);
 		n = VxIdSetAddNew(&walk->visited, links, n);
 		n = VxVisitNodes(walk->reader, walk->query, links, n, visits,
