@@ -243,6 +243,7 @@ estimate_batch(VxReader *reader, const VxQuery *query, VxBatch *batch, VxVisitOu
 	float		dist[VX_ESTIMATE_MAX];
 	float		error[VX_ESTIMATE_MAX];
 	int			from[VX_ESTIMATE_MAX];
+	VxNodeId	left[VX_ESTIMATE_MAX];
 	int			n = 0;
 	int			nleft = 0;
 
@@ -257,7 +258,7 @@ estimate_batch(VxReader *reader, const VxQuery *query, VxBatch *batch, VxVisitOu
 			from[n++] = i;
 		}
 		else if (!VxPeekConfirm(reader, &batch->peeks[i]))
-			batch->ids[nleft++] = batch->ids[i];
+			left[nleft++] = batch->ids[i];
 	}
 	VxEstimate(query, n, codes, factors, dist, error);
 	for (int j = 0; j < n; j++)
@@ -268,9 +269,10 @@ estimate_batch(VxReader *reader, const VxQuery *query, VxBatch *batch, VxVisitOu
 		if (!VxPeekConfirm(reader, &batch->peeks[i]))
 		{
 			out->n--;
-			batch->ids[nleft++] = batch->ids[i];
+			left[nleft++] = batch->ids[i];
 		}
 	}
+	memcpy(batch->ids, left, sizeof(VxNodeId) * (Size) nleft);
 	batch->n = nleft;
 }
 
