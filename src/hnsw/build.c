@@ -42,6 +42,7 @@ typedef struct VxBuildState
 
 	/* mutable */
 	VxGraph    *graph;			/* NULL once it is on disk */
+	VxInserter *inserter;		/* of the rows after that */
 	MemoryContext graph_context;
 	MemoryContext row_context;	/* reset after every row */
 	double		nrows;			/* rows indexed */
@@ -280,7 +281,7 @@ write_entry(Relation index, VxEntry entry)
 	UnlockReleaseBuffer(buffer);
 }
 
-/* Write the graph to disk, log it, and let go of it */
+/* Write the graph to disk, and let go of it */
 static void
 flush_graph(VxBuildState *build)
 {
@@ -306,9 +307,6 @@ flush_graph(VxBuildState *build)
 		graph->entry.node = order.place[graph->entry.node];
 		write_entry(index, graph->entry);
 	}
-	if (RelationNeedsWAL(index))
-		log_newpage_range(index, MAIN_FORKNUM, 0, RelationGetNumberOfBlocks(index), true);
-
 	/* the last stripe may have room */
 	if (order.nslots % (VxNodeId) build->ix->slots_per_page != 0)
 		VxRecordFreeSlots(index, VxStripeBlock(build->ix, nstripes - 1));
@@ -342,6 +340,7 @@ build_callback(Relation index, ItemPointer tid, Datum *values, bool *isnull,
 				 errdetail("Building will take significantly more time."),
 				 errhint("Increase maintenance_work_mem to speed up builds.")));
 		flush_graph(build);
+		build->inserter = VxInserterCreate(index, build->ix);
 	}
 
 	old = MemoryContextSwitchTo(build->row_context);
@@ -349,7 +348,7 @@ build_callback(Relation index, ItemPointer tid, Datum *values, bool *isnull,
 	if (build->graph)
 		VxGraphInsert(build->graph, vector, tid);
 	else
-		VxInsertVector(index, build->ix, vector, tid);
+		VxInsertVector(build->inserter, vector, tid);
 	MemoryContextSwitchTo(old);
 	MemoryContextReset(build->row_context);
 	build->nrows++;
@@ -374,6 +373,7 @@ vxbuild(Relation heap, Relation index, IndexInfo *info)
 
 	build.index = index;
 	build.ix = &ix;
+	ix.skip_wal = true;
 	build.max_memory = (Size) maintenance_work_mem * 1024;
 	build.graph_context = AllocSetContextCreate(CurrentMemoryContext, "hnsw graph",
 												ALLOCSET_DEFAULT_SIZES);
@@ -388,6 +388,8 @@ vxbuild(Relation heap, Relation index, IndexInfo *info)
 												 build_callback, &build, NULL);
 	if (build.graph)
 		flush_graph(&build);
+	if (RelationNeedsWAL(index))
+		log_newpage_range(index, MAIN_FORKNUM, 0, RelationGetNumberOfBlocks(index), true);
 	MemoryContextDelete(build.row_context);
 	result->index_tuples = build.nrows;
 	return result;

@@ -48,6 +48,9 @@ typedef struct VxVacuum
 
 	/* mutable */
 	VxPins		pins;			/* pages of nodes that are gone */
+	VxInserter *inserter;		/* connects nodes no link leads to */
+	VxLinker	linker;
+	VxGathered	candidates;		/* for the list being mended */
 	uint64	   *gone;			/* bitmaps by node id */
 	uint64	   *stale;			/* upper slots to free */
 	uint64	   *linked;			/* nodes some link leads to */
@@ -149,7 +152,7 @@ vxbulkdelete(IndexVacuumInfo *info, IndexBulkDeleteResult *stats,
 		if (n > 0)
 		{
 			if (!noted)
-				VxNoteDead(index, true);
+				VxNoteDead(index, ix, true);
 			noted = true;
 			LockBuffer(buffer, BUFFER_LOCK_EXCLUSIVE);
 			n = find_removable(ix, BufferGetPage(buffer), callback, callback_state,
@@ -395,8 +398,12 @@ mend_links(VxVacuum *vac, const VxPatient *patient, VxNodeId *links)
 		if (bit_has(vac, vac->gone, links[i]))
 			add_neighbors_of(vac, patient, links[i], 1, ids, &n);
 
-	n = VxChooseByCodes(vac->index, vac->ix, patient->factors, patient->code, ids, n,
-						capacity, old, links);
+	memcpy(vac->candidates.ids, ids, sizeof(VxNodeId) * (Size) n);
+	VxQueryFromCode(&vac->linker.center, patient->factors, patient->code);
+	VxGather(&vac->linker, &vac->candidates, &vac->linker.center, n);
+	n = VxChooseGathered(&vac->candidates, capacity, old);
+	for (int i = 0; i < n; i++)
+		links[i] = vac->candidates.candidates[vac->candidates.selected[i]].id;
 	for (int i = n; i < capacity; i++)
 		links[i] = VX_INVALID_NODE;
 	return true;
@@ -552,7 +559,7 @@ mend_entry(VxVacuum *vac)
 			(slot.state == VX_SLOT_LIVE ||
 			 (slot.state == VX_SLOT_DEAD && !bit_has(vac, vac->gone, entry.node))))
 			return;
-	} while (!VxChangeEntry(vac->index, entry.node,
+	} while (!VxChangeEntry(vac->index, vac->ix, entry.node,
 							vac->best.node != VX_INVALID_NODE ? vac->best : vac->best_dead));
 }
 
@@ -624,7 +631,7 @@ free_slots(VxVacuum *vac)
 		{
 			VxVacuumDelay();
 			if (orphans[i] != entry)
-				VxConnect(vac->index, vac->ix, orphans[i]);
+				VxConnect(vac->inserter, orphans[i]);
 		}
 		MemoryContextReset(vac->page_context);
 	}
@@ -670,12 +677,15 @@ vxvacuumcleanup(IndexVacuumInfo *info, IndexBulkDeleteResult *stats)
 	vac.best.node = VX_INVALID_NODE;
 	vac.best_dead.node = VX_INVALID_NODE;
 	VxPinsInit(&vac.pins, index);
+	vac.inserter = VxInserterCreate(index, vac.ix);
+	VxLinkerInit(&vac.linker, index, vac.ix);
+	VxGatheredInit(&vac.candidates, vac.ix, MAX_REPAIR_CANDIDATES);
 
 	survey(&vac);
 	mend(&vac);
 	mend_entry(&vac);
 	free_slots(&vac);
-	VxNoteDead(index, false);
+	VxNoteDead(index, vac.ix, false);
 	MemoryContextSwitchTo(old);
 	MemoryContextDelete(context);
 
