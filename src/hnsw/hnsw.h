@@ -324,6 +324,7 @@ StaticAssertDecl(VX_MAX_CANDIDATES > VX_MAX_EF_CONSTRUCTION &&
 typedef void (*VxDistancesFn) (void *arg, int from, const int *others, int n,
 							   float *out);
 
+extern bool VxStrikesOut(float dist, float between);
 extern int	VxSelectNeighbors(const VxCandidate *candidates, int n, int max,
 							  int fill, VxDistancesFn distances, void *arg,
 							  int *selected);

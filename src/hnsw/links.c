@@ -56,34 +56,29 @@ compare_candidates(const void *a, const void *b)
 	return x < y ? -1 : x > y;
 }
 
-/* Sort what was gathered by distance; candidates have their index for an id */
 static void
-sort_gathered(VxGathered *g)
+sort_candidates(VxCandidate *c, int n)
 {
-	VxCandidate *c = g->candidates;
-
-	if (g->n > 48)
-		qsort(c, (size_t) g->n, sizeof(VxCandidate), compare_candidates);
-	else
-		for (int i = 1; i < g->n; i++)
-		{
-			VxCandidate x = c[i];
-			int			j = i;
-
-			for (; j > 0 && c[j - 1].dist > x.dist; j--)
-				c[j] = c[j - 1];
-			c[j] = x;
-		}
-	for (int i = 0; i < g->n; i++)
+	if (n > 48)
 	{
-		g->order[i] = (int) c[i].id;
-		c[i].id = g->visits[g->order[i]].id;
+		qsort(c, (size_t) n, sizeof(VxCandidate), compare_candidates);
+		return;
+	}
+	for (int i = 1; i < n; i++)
+	{
+		VxCandidate x = c[i];
+		int			j = i;
+
+		for (; j > 0 && c[j - 1].dist > x.dist; j--)
+			c[j] = c[j - 1];
+		c[j] = x;
 	}
 }
 
 /*
  * Gather the n nodes g->ids, n <= g->max, as seen from a query; those that are
  * no live nodes, nor head a chain, are left out.  The ids must have pages.
+ * Without a query there are no distances, and the candidates in no order.
  */
 void
 VxGather(VxLinker *linker, VxGathered *g, const VxQuery *query, int n)
@@ -99,11 +94,18 @@ VxGather(VxLinker *linker, VxGathered *g, const VxQuery *query, int n)
 	{
 		if (g->visits[i].state != VX_SLOT_LIVE && g->visits[i].chain == VX_INVALID_NODE)
 			continue;
-		g->candidates[g->n].dist = g->visits[i].dist;
+		g->candidates[g->n].dist = query ? g->visits[i].dist : 0;
 		g->candidates[g->n].id = (VxNodeId) i;
 		g->n++;
 	}
-	sort_gathered(g);
+	if (query)
+		sort_candidates(g->candidates, g->n);
+	for (int i = 0; i < g->n; i++)
+	{
+		/* so far, the id was the index */
+		g->order[i] = (int) g->candidates[i].id;
+		g->candidates[i].id = g->visits[g->order[i]].id;
+	}
 }
 
 static inline const uint8_t *
