@@ -83,6 +83,15 @@
 #define VxRelationFileNumber(rel) ((rel)->rd_node.relNode)
 #endif
 
+/* The tag of a relation's main fork, block 0; needs storage/buf_internals.h */
+#if PG_VERSION_NUM >= 160000
+#define VxInitBufferTag(tag, rel) \
+	InitBufferTag(tag, &(rel)->rd_locator, MAIN_FORKNUM, 0)
+#else
+#define VxInitBufferTag(tag, rel) \
+	INIT_BUFFERTAG(*(tag), (rel)->rd_node, MAIN_FORKNUM, 0)
+#endif
+
 /* May the current user read all of a relation's data as its owner may? */
 #if PG_VERSION_NUM >= 160000
 #define VxOwnsRelation(relid) object_ownercheck(RelationRelationId, relid, GetUserId())
@@ -95,6 +104,32 @@
 #define VxDisablePath(index_path) ((index_path)->path.disabled_nodes = 2)
 #else
 #define VxDisablePath(index_path) ((void) (index_path))
+#endif
+
+/*
+ * Append n <= VX_EXTEND_BATCH zeroed pages to the main fork of a relation that
+ * nobody else extends, past the buffers; zeros is such a page.  Before 16 each
+ * page is written, as a hole might find no room on the disk when it is filled.
+ * Needs storage/smgr.h and utils/rel.h.
+ */
+#if PG_VERSION_NUM >= 160000
+#define VX_EXTEND_BATCH 65536
+#define VxZeroExtend(rel, block, n, zeros) \
+	smgrzeroextend(RelationGetSmgr(rel), MAIN_FORKNUM, block, n, false)
+#else
+#define VX_EXTEND_BATCH 1
+#define VxZeroExtend(rel, block, n, zeros) \
+	smgrextend(RelationGetSmgr(rel), MAIN_FORKNUM, block, zeros, false)
+#endif
+
+/* Can an access method tell that it builds in parallel (17 on)? */
+#if PG_VERSION_NUM >= 170000
+#define VxSetCanBuildParallel(am) ((am)->amcanbuildparallel = true)
+#define VxPlannedBuildWorkers(heap, index, info) ((info)->ii_ParallelWorkers)
+#else
+#define VxSetCanBuildParallel(am) ((void) (am))
+#define VxPlannedBuildWorkers(heap, index, info) \
+	plan_create_index_workers(RelationGetRelid(heap), RelationGetRelid(index))
 #endif
 
 #endif							/* VX_COMPAT_H */

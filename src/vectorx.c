@@ -54,5 +54,6 @@ _PG_init(void)
 							   &kernels_setting, "auto", PGC_USERSET, 0,
 							   check_kernels, assign_kernels, show_kernels);
 	VxHnswInit();
+	VxPlannerInit();
 	MarkGUCPrefixReserved("vectorx");
 }

@@ -31,6 +31,9 @@
 /* Up to this many dimensions the default code has 8 bits */
 #define EIGHT_BIT_MAX_DIMS 64
 
+/* Squared norms below this are summed in double, as float4 squares underflow */
+#define SMALL_NORM 1e-30
+
 static int
 code_bytes(int dims, int bits)
 {
@@ -145,35 +148,19 @@ splitmix64(uint64_t x)
 }
 
 /*
- * Give n floats the fixed random signs of a step.  The signs belong to the
- * on-disk format: bit i % 64 of splitmix64(step * 2^32 + i / 64).
+ * Multiply n floats by a factor and give them the fixed random signs of a step.
+ * The signs belong to the on-disk format: bit i % 64 of splitmix64(step * 2^32
+ * + i / 64).
  */
 static void
-flip_signs(float *x, int n, int step)
+flip_signs(float *x, int n, int step, float factor)
 {
 	for (int base = 0; base < n; base += 64)
-	{
-		uint64_t	bits = splitmix64(((uint64_t) step << 32) + (uint64_t) (base / 64));
-		int			end = n - base < 64 ? n - base : 64;
-
-		for (int i = 0; i < end; i++)
-		{
-			uint32_t	word;
-
-			memcpy(&word, &x[base + i], sizeof(word));
-			word ^= (uint32_t) (bits >> i) << 31;
-			memcpy(&x[base + i], &word, sizeof(word));
-		}
-	}
+		VxKernels->flip(n - base < 64 ? n - base : 64, x + base,
+						splitmix64(((uint64_t) step << 32) + (uint64_t) (base / 64)), factor);
 }
 
-static void
-scale_by(float *x, int n, float factor)
-{
-	for (int i = 0; i < n; i++)
-		x[i] *= factor;
-}
-
+/* Each transform is preceded by its normalization */
 void
 VxRotate(int dims, int pow2, float *x)
 {
@@ -183,14 +170,12 @@ VxRotate(int dims, int pow2, float *x)
 
 	for (int round = 0; round < ROTATION_ROUNDS; round++)
 	{
-		flip_signs(x, pow2, step++);
+		flip_signs(x, pow2, step++, factor);
 		VxKernels->fht(x, pow2);
-		scale_by(x, pow2, factor);
 		if (tail != x)
 		{
-			flip_signs(tail, pow2, step++);
+			flip_signs(tail, pow2, step++, factor);
 			VxKernels->fht(tail, pow2);
-			scale_by(tail, pow2, factor);
 		}
 	}
 }
@@ -215,13 +200,11 @@ grid_cosine(const float *x, int dims, float length, int half, float inv_step,
 static float
 choose_grid(const float *x, int dims, float length, int half, float *best_dot)
 {
-	float		largest = 0;
+	float		largest = VxKernels->largest(dims, x);
 	float		best_inv;
 	float		best_cos = -1;
 	float		ratio = 1.11f;
 
-	for (int i = 0; i < dims; i++)
-		largest = fmaxf(largest, fabsf(x[i]));
 	best_inv = (float) half / largest;
 
 	for (int pass = 0; pass < 2; pass++)
@@ -264,11 +247,16 @@ put_value(uint8_t *code, int nbytes, int bits, int i, int v)
 static float
 load_vector(const VxCodec *codec, const void *vector, float *x)
 {
-	double		norm = 0;
+	double		norm;
 
 	memcpy(x, vector, sizeof(float) * (size_t) codec->dims);
-	for (int i = 0; i < codec->dims; i++)
-		norm += (double) x[i] * x[i];
+	norm = VxDistance(codec->element, VX_METRIC_IP, codec->dims, vector, vector);
+	if (!(norm >= SMALL_NORM))
+	{
+		norm = 0;
+		for (int i = 0; i < codec->dims; i++)
+			norm += (double) x[i] * x[i];
+	}
 	if (codec->metric == VX_METRIC_COSINE && norm > 0)
 	{
 		double		inv = 1 / sqrt(norm);
@@ -280,12 +268,12 @@ load_vector(const VxCodec *codec, const void *vector, float *x)
 	return norm > FLT_MAX ? FLT_MAX : (float) norm;
 }
 
+/* x is the vector, rotated, and norm its squared norm */
 static void
-encode_rotated(const VxCodec *codec, const void *vector,
-			   VxFactors *factors, uint8_t *code, float *x)
+encode_rotated(const VxCodec *codec, const float *x, float norm,
+			   VxFactors *factors, uint8_t *code)
 {
 	int			half = 1 << (codec->bits - 1);
-	float		norm = load_vector(codec, vector, x);
 	float		length = sqrtf(norm);
 	float		inv_step;
 	float		dot;
@@ -300,7 +288,6 @@ encode_rotated(const VxCodec *codec, const void *vector,
 		factors->error = norm >= FLT_MAX ? FLT_MAX : length;
 		return;
 	}
-	VxRotate(codec->dims, codec->pow2, x);
 	inv_step = choose_grid(x, codec->dims, length, half, &dot);
 	if (!(dot > 0) || !isfinite(inv_step))
 	{
@@ -352,9 +339,21 @@ encode_scalar(const VxCodec *codec, const void *vector,
 	}
 }
 
+float
+VxPrepare(const VxCodec *codec, const void *vector, float *x)
+{
+	float		norm;
+
+	if (codec->kind != VX_CODE_ROTATED)
+		return 0;
+	norm = load_vector(codec, vector, x);
+	VxRotate(codec->dims, codec->pow2, x);
+	return norm;
+}
+
 void
-VxEncode(const VxCodec *codec, const void *vector,
-		 VxFactors *factors, uint8_t *code, float *work)
+VxEncodePrepared(const VxCodec *codec, const void *vector, const float *x,
+				 float norm, VxFactors *factors, uint8_t *code)
 {
 	memset(code, 0, (size_t) codec->nbytes);
 	memset(factors, 0, sizeof(*factors));
@@ -364,12 +363,21 @@ VxEncode(const VxCodec *codec, const void *vector,
 			memcpy(code, vector, (size_t) codec->nbytes);
 			break;
 		case VX_CODE_ROTATED:
-			encode_rotated(codec, vector, factors, code, work);
+			encode_rotated(codec, x, norm, factors, code);
 			break;
 		case VX_CODE_SCALAR:
 			encode_scalar(codec, vector, factors, code);
 			break;
 	}
+}
+
+void
+VxEncode(const VxCodec *codec, const void *vector,
+		 VxFactors *factors, uint8_t *code, float *work)
+{
+	float		norm = VxPrepare(codec, vector, work);
+
+	VxEncodePrepared(codec, vector, work, norm, factors, code);
 }
 
 /* ----------------------------------------------------------------- queries */
@@ -396,16 +404,33 @@ VxQueryInit(VxQuery *query, const VxCodec *codec, void *memory)
 	query->planes = (int8_t *) (query->work + codec->dims);
 }
 
-/* Set what the estimate subtracts, from the planes */
+#define ONES_16 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1
+#define ONES_256 ONES_16, ONES_16, ONES_16, ONES_16, ONES_16, ONES_16, \
+	ONES_16, ONES_16, ONES_16, ONES_16, ONES_16, ONES_16, ONES_16, ONES_16, \
+	ONES_16, ONES_16
+
+static const uint8_t ones[1024] = {ONES_256, ONES_256, ONES_256, ONES_256};
+
+/*
+ * Set what the estimate subtracts, from the planes: their sum is their inner
+ * product with a code of ones.
+ */
 static void
 set_offset(VxQuery *query)
 {
 	const VxCodec *codec = query->codec;
+	const uint8_t *code = ones;
 	int			total = codec->stride * planes_of(codec);
-	int64_t		sum = 0;
+	int32_t		sum = 0;
 
-	for (int i = 0; i < total; i++)
-		sum += query->planes[i];
+	for (int i = 0; i < total; i += (int) sizeof(ones))
+	{
+		int			n = total - i < (int) sizeof(ones) ? total - i : (int) sizeof(ones);
+		int32_t		part;
+
+		VxKernels->code_ip[VX_CODE8] (n, &code, 1, query->planes + i, n, &part);
+		sum += part;
+	}
 	query->offset = ((double) (1 << (codec->bits - 1)) - 0.5) * (double) sum;
 }
 
@@ -415,46 +440,40 @@ quantize_query(VxQuery *query)
 {
 	const VxCodec *codec = query->codec;
 	float	   *x = query->work;
-	float		largest = 0;
 	float		inv;
 
-	for (int i = 0; i < codec->dims; i++)
-		largest = fmaxf(largest, fabsf(x[i]));
-	query->scale = largest / 127;
+	query->scale = VxKernels->largest(codec->dims, x) / 127;
 	inv = query->scale > 0 ? 1 / query->scale : 0;
 	if (!isfinite(inv))
 		inv = 0;
 
 	memset(query->planes, 0, (size_t) codec->stride * (size_t) planes_of(codec));
-	for (int plane = 0, i = 0; i < codec->dims; plane++)
-	{
-		int8_t	   *to = query->planes + (ptrdiff_t) plane * codec->stride;
-
-		for (int j = 0; j < codec->nbytes && i < codec->dims; j++, i++)
-		{
-			float		v = x[i] * inv;
-
-			to[j] = (int8_t) (int) (v < 0 ? v - 0.5f : v + 0.5f);
-		}
-	}
+	for (int plane = 0, i = 0; i < codec->dims; plane++, i += codec->nbytes)
+		VxKernels->to_int8(codec->dims - i < codec->nbytes ? codec->dims - i : codec->nbytes,
+						   x + i, inv, query->planes + (ptrdiff_t) plane * codec->stride);
 	set_offset(query);
+}
+
+void
+VxQueryFromPrepared(VxQuery *query, const void *vector, float norm)
+{
+	query->vector = vector;
+	query->code = NULL;
+	if (query->codec->kind == VX_CODE_ROTATED)
+	{
+		query->norm = norm;
+		query->length = sqrtf(norm);
+		quantize_query(query);
+		query->error = query->scale / sqrtf(12);
+	}
 }
 
 void
 VxQueryFromVector(VxQuery *query, const void *vector)
 {
-	const VxCodec *codec = query->codec;
+	float		norm = VxPrepare(query->codec, vector, query->work);
 
-	query->vector = vector;
-	query->code = NULL;
-	if (codec->kind == VX_CODE_ROTATED)
-	{
-		query->norm = load_vector(codec, vector, query->work);
-		query->length = sqrtf(query->norm);
-		VxRotate(codec->dims, codec->pow2, query->work);
-		quantize_query(query);
-		query->error = query->scale / sqrtf(12);
-	}
+	VxQueryFromPrepared(query, vector, norm);
 }
 
 void
@@ -516,6 +535,37 @@ estimate_rotated(const VxQuery *query, int n, const uint8_t *const *codes,
 		if (error)
 			error[i] = err;
 	}
+}
+
+/* What an inner product is worth under a metric, kept finite */
+static inline float
+distance_of(VxMetric metric, float norms, float ip)
+{
+	float		d = metric == VX_METRIC_L2 ? norms - 2 * ip :
+		metric == VX_METRIC_COSINE ? 1 - ip : -ip;
+
+	return d >= -FLT_MAX && d <= FLT_MAX ? d : FLT_MAX;
+}
+
+/*
+ * Twice the difference of the integers below is below 2^31 for any vector that
+ * a type allows (16,000 dimensions), so that there is no need of doubles.
+ */
+static void
+rotated_distances(const VxQuery *query, int n, const uint8_t *const *codes,
+				  const VxFactors *const *factors, float *dist)
+{
+	const VxCodec *codec = query->codec;
+	float		half_scale = query->scale / 2;
+	int32_t		offset = (int32_t) (2 * query->offset);
+	int32_t		ip[VX_ESTIMATE_MAX];
+
+	VxKernels->code_ip[code_index(codec->bits)] (codec->nbytes, codes, n,
+												 query->planes, codec->stride, ip);
+	for (int i = 0; i < n; i++)
+		dist[i] = distance_of(codec->metric, factors[i]->norm + query->norm,
+							  factors[i]->scale * half_scale *
+							  (float) (2 * ip[i] - offset));
 }
 
 /*
@@ -590,4 +640,15 @@ VxEstimate(const VxQuery *query, int n, const uint8_t *const *codes,
 			}
 			break;
 	}
+}
+
+void
+VxEstimateDistances(const VxQuery *query, int n, const uint8_t *const *codes,
+					const VxFactors *const *factors, float *dist)
+{
+	if (query->codec->kind == VX_CODE_ROTATED)
+		rotated_distances(query, n, codes, factors, dist);
+	else
+		for (int i = 0; i < n; i++)
+			VxEstimate(query, 1, codes + i, factors[i], dist + i, NULL);
 }

@@ -103,7 +103,17 @@ extern bool VxIsZero(const VxCodec *codec, const void *vector);
 /* Exact distance between two vectors, in the units above; +inf for NaN */
 extern double VxExactDistance(const VxCodec *codec, const void *a, const void *b);
 
-/* Encode a vector.  work: codec->dims floats */
+/*
+ * Prepare a vector for codes and queries: rotate it into x[0 .. dims-1], if
+ * the codec rotates, and return its squared norm.  What is prepared serves all
+ * codecs that differ in their bits only.
+ */
+extern float VxPrepare(const VxCodec *codec, const void *vector, float *x);
+
+/* Encode a vector, or one that was prepared.  work: codec->dims floats */
+extern void VxEncodePrepared(const VxCodec *codec, const void *vector,
+							 const float *x, float norm,
+							 VxFactors *factors, uint8_t *code);
 extern void VxEncode(const VxCodec *codec, const void *vector,
 					 VxFactors *factors, uint8_t *code, float *work);
 
@@ -113,8 +123,10 @@ extern void VxQueryInit(VxQuery *query, const VxCodec *codec, void *memory);
 
 /*
  * Make the query one for a vector, which must live as long as the query is
- * used, or for the vector that a code stands for, likewise.
+ * used, or for the vector that a code stands for, likewise.  A vector may have
+ * been prepared into query->work.
  */
+extern void VxQueryFromPrepared(VxQuery *query, const void *vector, float norm);
 extern void VxQueryFromVector(VxQuery *query, const void *vector);
 extern void VxQueryFromCode(VxQuery *query, const VxFactors *factors,
 							const uint8_t *code);
@@ -127,6 +139,11 @@ extern void VxQueryFromCode(VxQuery *query, const VxFactors *factors,
 extern void VxEstimate(const VxQuery *query, int n,
 					   const uint8_t *const *codes,
 					   const VxFactors *factors, float *dist, float *error);
+
+/* The same without errors, for factors that are where they are */
+extern void VxEstimateDistances(const VxQuery *query, int n,
+								const uint8_t *const *codes,
+								const VxFactors *const *factors, float *dist);
 
 /* Rotate x[0 .. dims-1] in place; the transform is orthogonal and fixed */
 extern void VxRotate(int dims, int pow2, float *x);

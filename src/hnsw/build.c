@@ -3,12 +3,14 @@
  * build.c
  *	  CREATE INDEX and REINDEX.
  *
- * Rows go into a graph in memory for as long as maintenance_work_mem lasts.
- * The graph is then written to disk, its nodes in breadth-first order so that
- * neighbors share pages; what rows are left are inserted the usual way.
+ * One or more participants read the table and put its rows into a graph in
+ * memory, for as long as maintenance_work_mem lasts; the graph has codes, the
+ * vectors go to temporary files.  When all is read, the graph is written to
+ * disk, and what rows are left are inserted the usual way, but for WAL: the
+ * index is logged as a whole, at the end.
  *
- * Pages are written through shared buffers and logged, as a whole, only when
- * the graph is on them: until the index is committed, nobody can see it.
+ * See build.h for the steps of this.  This file has what is the same for one
+ * participant and for many; parallel.c has the rest.
  *
  *-------------------------------------------------------------------------
  */
@@ -18,7 +20,9 @@
 #include "access/xloginsert.h"
 #include "catalog/index.h"
 #include "commands/progress.h"
+#include "common/pg_prng.h"
 #include "miscadmin.h"
+#include "optimizer/plancat.h"
 #include "pgstat.h"
 #include "storage/bufmgr.h"
 #include "utils/backend_progress.h"
@@ -26,27 +30,19 @@
 #include "utils/rel.h"
 
 #include "compat.h"
-#include "hnsw/graph.h"
+#include "hnsw/build.h"
+
+/* Rows beyond memory that a participant takes at a time */
+#define REST_BATCH 16
+
+/* Vectors that are longer may not lie in the table itself */
+#define MAX_INLINE_BYTES 2000
 
 /* Subphases, for pg_stat_progress_create_index; 1 is PostgreSQL's "initializing" */
 #define VX_PHASE_LOAD 2
 #define VX_PHASE_WRITE 3
-#define VX_PHASE_INSERT 4
-
-typedef struct VxBuildState
-{
-	/* unchanging */
-	Relation	index;
-	const VxIndex *ix;
-	Size		max_memory;
-
-	/* mutable */
-	VxGraph    *graph;			/* NULL once it is on disk */
-	VxInserter *inserter;		/* of the rows after that */
-	MemoryContext graph_context;
-	MemoryContext row_context;	/* reset after every row */
-	double		nrows;			/* rows indexed */
-} VxBuildState;
+#define VX_PHASE_REST 4
+#define VX_PHASE_LOG 5
 
 char *
 vxbuildphasename(int64 phasenum)
@@ -59,7 +55,9 @@ vxbuildphasename(int64 phasenum)
 			return "building graph in memory";
 		case VX_PHASE_WRITE:
 			return "writing graph";
-		case VX_PHASE_INSERT:
+		case VX_PHASE_LOG:
+			return "logging index";
+		case VX_PHASE_REST:
 			return "inserting rows beyond maintenance_work_mem";
 		default:
 			return NULL;
@@ -76,19 +74,10 @@ init_meta_page(Page page, const VxMetaPageData *meta)
 	VxRaisePageLower(page, MAXALIGN(SizeOfPageHeaderData) + sizeof(VxMetaPageData));
 }
 
-/* A new block at the end of the fork, locked and zero */
-static Buffer
-new_block(Relation index, ForkNumber fork)
-{
-	Buffer		buffer = ReadBufferExtended(index, fork, P_NEW, RBM_ZERO_AND_LOCK, NULL);
-
-	return buffer;
-}
-
 static void
 write_meta(Relation index, ForkNumber fork, const VxMetaPageData *meta)
 {
-	Buffer		buffer = new_block(index, fork);
+	Buffer		buffer = ReadBufferExtended(index, fork, P_NEW, RBM_ZERO_AND_LOCK, NULL);
 
 	Assert(BufferGetBlockNumber(buffer) == VX_META_BLOCK);
 	START_CRIT_SECTION();
@@ -110,258 +99,367 @@ vxbuildempty(Relation index)
 	write_meta(index, INIT_FORKNUM, &meta);
 }
 
-/* ---------------------------------------------------------- writing the graph */
+/* -------------------------------------------------------------- shared state */
 
-/*
- * Order of the nodes on disk.  order[i] is the node that takes slot number i,
- * or VX_INVALID_NODE if the slot is for the upper layers of the node before.
- */
-typedef struct VxOrder
+Size
+VxBuildSharedSize(int nparticipants)
 {
-	VxNodeId   *order;
-	VxNodeId	nslots;
-	VxNodeId   *place;			/* by node: its slot number, i.e. id on disk */
-} VxOrder;
+	return add_size(offsetof(VxBuildShared, counts),
+					mul_size(sizeof(VxRowCounts), (Size) nparticipants));
+}
 
-static void
-place_node(const VxGraph *graph, VxOrder *o, VxNodeId id)
+void
+VxBuildSharedInit(VxBuildShared *shared, Relation heap, Relation index,
+				  bool concurrent, int nparticipants, bool with_codes)
 {
-	o->place[id] = o->nslots;
-	o->order[o->nslots++] = id;
-	if (VxGraphNode(graph, id)->level > 0)
-		o->order[o->nslots++] = VX_INVALID_NODE;
+	memset(shared, 0, VxBuildSharedSize(nparticipants));
+	shared->heap = RelationGetRelid(heap);
+	shared->index = RelationGetRelid(index);
+	shared->concurrent = concurrent;
+	shared->nparticipants = nparticipants;
+	shared->with_codes = with_codes;
+	SpinLockInit(&shared->mutex);
+	ConditionVariableInit(&shared->changed);
+	shared->step = VX_STEP_NONE;
+	pg_atomic_init_u32(&shared->next_stripe, 0);
+	pg_atomic_init_u64(&shared->next_block, 0);
+	pg_atomic_init_u64(&shared->next_rest, 0);
+	pg_atomic_init_u64(&shared->rows_done, 0);
 }
 
 /*
- * Breadth first over level 0 from the entry point, each node's duplicates
- * right after it; then what that does not reach.
+ * Complete the state of a participant, which has its relations, info and ix
+ * already, in the current memory context.
  */
-static void
-order_nodes(const VxGraph *graph, VxOrder *o)
+void
+VxBuildInit(VxBuild *build, VxBuildShared *shared, int participant,
+			VxGraph *graph, SharedFileSet *fileset)
 {
-	VxNodeId	n = graph->nnodes;
-	VxNodeId	next = 0;
-	VxNodeId	seed = graph->entry.node;
+	VxIndex    *ix = palloc(sizeof(VxIndex));
 
-	o->order = MemoryContextAllocHuge(CurrentMemoryContext, sizeof(VxNodeId) * 2 * ((Size) n + 1));
-	o->place = MemoryContextAllocHuge(CurrentMemoryContext, sizeof(VxNodeId) * ((Size) n + 1));
-	memset(o->place, 0xFF, sizeof(VxNodeId) * (Size) n);
-	o->nslots = 0;
-
-	for (VxNodeId start = 0; start <= n; start++)
-	{
-		if (seed != VX_INVALID_NODE && o->place[seed] == VX_INVALID_NODE)
-			place_node(graph, o, seed);
-		for (; next < o->nslots; next++)
-		{
-			VxNodeId	id = o->order[next];
-			const VxMemNode *node;
-
-			CHECK_FOR_INTERRUPTS();
-			if (id == VX_INVALID_NODE)
-				continue;
-			node = VxGraphNode(graph, id);
-			if (node->chain != VX_INVALID_NODE && o->place[node->chain] == VX_INVALID_NODE)
-				place_node(graph, o, node->chain);
-			for (int i = 0; i < node->nlinks; i++)
-				if (o->place[node->links[i]] == VX_INVALID_NODE)
-					place_node(graph, o, node->links[i]);
-		}
-		seed = start < n ? start : VX_INVALID_NODE;
-	}
+	*ix = *build->ix;
+	ix->skip_wal = true;
+	build->ix = ix;
+	build->shared = shared;
+	build->leader = participant == 0;
+	build->graph = graph;
+	build->rows = VxRowsCreate(build->ix, fileset, participant,
+							   shared->nparticipants, shared->counts,
+							   shared->with_codes);
+	build->code = palloc((Size) build->ix->codec.nbytes);
+	build->row_context = AllocSetContextCreate(CurrentMemoryContext, "hnsw build row",
+											   ALLOCSET_DEFAULT_SIZES);
 }
 
-/* Translate a list of links to ids on disk; the list is full of invalid ones */
-static void
-write_links(const VxOrder *o, VxNodeId *to, const VxNodeId *from, int n)
+/*
+ * The leader reports progress, and tells the user when memory has become full.
+ */
+void
+VxBuildReport(VxBuild *build)
 {
-	for (int i = 0; i < n; i++)
-		to[i] = o->place[from[i]];
+	uint64		done = pg_atomic_read_u64(&build->shared->rows_done);
+
+	if (!build->leader)
+		return;
+	pgstat_progress_update_param(PROGRESS_CREATEIDX_TUPLES_DONE, (int64) done);
+	if (build->told_full || build->graph == NULL ||
+		pg_atomic_read_u32(&build->graph->shared->full) == 0)
+		return;
+	build->told_full = true;
+	ereport(NOTICE,
+			(errmsg("hnsw graph no longer fits into maintenance_work_mem after %llu rows",
+					(unsigned long long) done),
+			 errdetail("Building will take significantly more time."),
+			 errhint("Increase maintenance_work_mem to speed up builds.")));
 }
 
-static void
-write_node(const VxIndex *ix, const VxGraph *graph, const VxOrder *o,
-		   VxNodeId id, VxNodeSlot slot, float *work)
-{
-	const VxMemNode *node = VxGraphNode(graph, id);
-
-	slot->state = node->state;
-	slot->level = node->level;
-	slot->tid = node->tid;
-	slot->chain = node->chain == VX_INVALID_NODE ? VX_INVALID_NODE : o->place[node->chain];
-	if (node->state == VX_SLOT_DUPLICATE)
-		slot->upper = o->place[node->head];
-	else
-		slot->upper = node->level > 0 ? o->place[id] + 1 : VX_INVALID_NODE;
-	VxEncode(&ix->codec, VxGraphVector(graph, id), &slot->factors,
-			 VxSlotCode(ix, slot), work);
-	memset(VxSlotLinks(ix, slot), 0xFF, 2 * (Size) ix->m * sizeof(VxNodeId));
-	write_links(o, VxSlotLinks(ix, slot), node->links, node->nlinks);
-}
+/* -------------------------------------------------------------------- steps */
 
 static void
-write_upper(const VxIndex *ix, const VxGraph *graph, const VxOrder *o,
-			VxNodeId id, VxUpperSlot slot)
+add_row(VxBuild *build, const void *vector, ItemPointer tid)
 {
-	VxMemNode  *node = VxGraphNode(graph, id);
-
-	slot->state = VX_SLOT_UPPER;
-	slot->level = node->level;
-	slot->owner = o->place[id];
-	memset(slot->links, 0xFF, (Size) node->level * (Size) ix->m * sizeof(VxNodeId));
-	for (int level = 1; level <= node->level; level++)
-	{
-		int			n;
-		VxNodeId   *links = VxGraphLinks(graph, node, level, &n);
-
-		write_links(o, VxUpperLinks(ix, slot, level), links, n);
-	}
-}
-
-/* Write a stripe: its node page, then its vector pages */
-static void
-write_stripe(VxBuildState *build, const VxOrder *o, uint32 stripe, float *work)
-{
-	const VxIndex *ix = build->ix;
-	const VxGraph *graph = build->graph;
-	VxNodeId	first = stripe * (uint32) ix->slots_per_page;
-	int			nslots = (int) Min((VxNodeId) ix->slots_per_page, o->nslots - first);
-	Buffer		buffer = new_block(build->index, MAIN_FORKNUM);
-	Page		page = BufferGetPage(buffer);
-
-	VxInitPage(page, VX_PAGE_NODES, stripe);
-	VxRaisePageLower(page, MAXALIGN(SizeOfPageHeaderData) +
-					 (Size) nslots * (Size) ix->slot_size);
-	for (int s = 0; s < nslots; s++)
-	{
-		VxNodeId	id = o->order[first + (VxNodeId) s];
-
-		if (id != VX_INVALID_NODE)
-			write_node(ix, graph, o, id, VxPageSlot(ix, page, s), work);
-		else
-			write_upper(ix, graph, o, o->order[first + (VxNodeId) s - 1],
-						VxPageSlot(ix, page, s));
-	}
-	MarkBufferDirty(buffer);
-	UnlockReleaseBuffer(buffer);
-
-	for (int p = 0; p < ix->vector_pages; p++)
-	{
-		Size		size = (Size) ix->codec.vector_bytes;
-
-		buffer = new_block(build->index, MAIN_FORKNUM);
-		page = BufferGetPage(buffer);
-		VxInitPage(page, VX_PAGE_VECTORS, stripe);
-		for (int s = 0; s < nslots; s++)
-		{
-			VxNodeId	id = o->order[first + (VxNodeId) s];
-
-			if (id != VX_INVALID_NODE &&
-				(Size) (s + 1) * size > (Size) p * VX_PAGE_BYTES &&
-				(Size) s * size < (Size) (p + 1) * VX_PAGE_BYTES)
-				VxFillVectorPage(ix, page, p, s, VxGraphVector(graph, id));
-		}
-		MarkBufferDirty(buffer);
-		UnlockReleaseBuffer(buffer);
-	}
-}
-
-/* Set the entry point of the metapage, which nobody else can see yet */
-static void
-write_entry(Relation index, VxEntry entry)
-{
-	Buffer		buffer = ReadBuffer(index, VX_META_BLOCK);
-	VxMetaPage	meta;
-
-	LockBuffer(buffer, BUFFER_LOCK_EXCLUSIVE);
-	meta = (VxMetaPage) PageGetContents(BufferGetPage(buffer));
-	meta->entry = entry.node;
-	meta->entry_level = (uint16) entry.level;
-	MarkBufferDirty(buffer);
-	UnlockReleaseBuffer(buffer);
-}
-
-/* Write the graph to disk, and let go of it */
-static void
-flush_graph(VxBuildState *build)
-{
+	VxRows	   *rows = build->rows;
 	VxGraph    *graph = build->graph;
-	Relation	index = build->index;
-	MemoryContext old = MemoryContextSwitchTo(build->graph_context);
-	VxOrder		order;
-	float	   *work;
-	uint32		nstripes;
+	VxMemNode  *node = NULL;
+	VxFactors	factors;
+	VxNodeId	id;
 
-	pgstat_progress_update_param(PROGRESS_CREATEIDX_SUBPHASE, VX_PHASE_WRITE);
-	order_nodes(graph, &order);
-	work = palloc(sizeof(float) * (Size) build->ix->codec.dims);
-	nstripes = (order.nslots + (VxNodeId) build->ix->slots_per_page - 1) /
-		(VxNodeId) build->ix->slots_per_page;
-	for (uint32 stripe = 0; stripe < nstripes; stripe++)
+	if (!VxRowsFull(rows))
+		node = VxGraphAddNode(graph, vector, tid, &id);
+	if (node == NULL)
 	{
-		CHECK_FOR_INTERRUPTS();
-		write_stripe(build, &order, stripe, work);
+		VxRowsAppendRest(rows, tid, vector);
+		return;
 	}
-	if (graph->entry.node != VX_INVALID_NODE)
-	{
-		graph->entry.node = order.place[graph->entry.node];
-		write_entry(index, graph->entry);
-	}
-	/* the last stripe may have room */
-	if (order.nslots % (VxNodeId) build->ix->slots_per_page != 0)
-		VxRecordFreeSlots(index, VxStripeBlock(build->ix, nstripes - 1));
-
-	build->graph = NULL;
-	MemoryContextSwitchTo(old);
-	MemoryContextDelete(build->graph_context);
-	build->graph_context = NULL;
-	pgstat_progress_update_param(PROGRESS_CREATEIDX_SUBPHASE, VX_PHASE_INSERT);
+	if (rows->with_codes)
+		VxEncodePrepared(&build->ix->codec, vector, graph->query.work, graph->norm,
+						 &factors, build->code);
+	node->participant = (uint16) rows->self;
+	node->row = VxRowsAppendNode(rows, &factors, build->code, vector);
+	VxGraphLinkNode(graph, id);
+	pg_atomic_fetch_add_u64(&build->shared->rows_done, 1);
 }
-
-/* ----------------------------------------------------------------- heap scan */
 
 static void
 build_callback(Relation index, ItemPointer tid, Datum *values, bool *isnull,
 			   bool alive, void *arg)
 {
-	VxBuildState *build = arg;
+	VxBuild    *build = arg;
 	MemoryContext old;
-	const void *vector;
 	Pointer		detoasted;
 
 	if (isnull[0])
 		return;
-	if (build->graph && build->graph->memory + VxGraphNodeBytes(build->graph) > build->max_memory &&
-		build->graph->nnodes > 0)
-	{
-		ereport(NOTICE,
-				(errmsg("hnsw graph no longer fits into maintenance_work_mem after %.0f rows",
-						build->nrows),
-				 errdetail("Building will take significantly more time."),
-				 errhint("Increase maintenance_work_mem to speed up builds.")));
-		flush_graph(build);
-		build->inserter = VxInserterCreate(index, build->ix);
-	}
-
 	old = MemoryContextSwitchTo(build->row_context);
-	vector = VxCheckedVector(index, build->ix, values[0], &detoasted);
-	if (build->graph)
-		VxGraphInsert(build->graph, vector, tid);
-	else
-		VxInsertVector(build->inserter, vector, tid);
+	add_row(build, VxCheckedVector(index, build->ix, values[0], &detoasted), tid);
 	MemoryContextSwitchTo(old);
 	MemoryContextReset(build->row_context);
-	build->nrows++;
-	pgstat_progress_update_param(PROGRESS_CREATEIDX_TUPLES_DONE, (int64) build->nrows);
+	VxBuildReport(build);
+}
+
+/* Read this participant's share of the table; scan is NULL in a serial build */
+static void
+load_rows(VxBuild *build, TableScanDesc scan)
+{
+	VxBuildShared *shared = build->shared;
+	double		tuples;
+
+	tuples = table_index_build_scan(build->heap, build->index, build->info, true,
+									build->leader, build_callback, build, scan);
+	VxRowsShare(build->rows);
+	VxGraphFreeScratch(build->graph);
+	SpinLockAcquire(&shared->mutex);
+	shared->heap_tuples += tuples;
+	shared->broken_hot_chain |= build->info->ii_BrokenHotChain;
+	SpinLockRelease(&shared->mutex);
+}
+
+static void
+insert_row(VxBuild *build, const void *vector, ItemPointer tid)
+{
+	MemoryContext old;
+
+	CHECK_FOR_INTERRUPTS();
+	if (build->inserter == NULL)
+		build->inserter = VxInserterCreate(build->index, build->ix);
+	old = MemoryContextSwitchTo(build->row_context);
+	VxInsertVector(build->inserter, vector, tid);
+	MemoryContextSwitchTo(old);
+	MemoryContextReset(build->row_context);
+	pg_atomic_fetch_add_u64(&build->shared->rows_done, 1);
+	VxBuildReport(build);
+}
+
+/* Insert a row of the rest, by its number among those of all participants */
+static void
+insert_rest_row(VxBuild *build, uint64 number, char *buffer)
+{
+	const VxRowCounts *counts = build->shared->counts;
+	ItemPointerData tid;
+	const char *vector;
+	int			participant = 0;
+
+	while (number >= counts[participant].rest)
+		number -= counts[participant++].rest;
+	vector = VxRowsReadRest(build->rows, participant, (uint32) number, buffer, &tid);
+	insert_row(build, vector, &tid);
+}
+
+/* Insert rows of the rest until there are none left */
+static void
+insert_rest(VxBuild *build)
+{
+	VxBuildShared *shared = build->shared;
+	char	   *buffer = palloc(build->rows->rest_bytes);
+
+	for (;;)
+	{
+		uint64		number = pg_atomic_fetch_add_u64(&shared->next_rest, REST_BATCH);
+		uint64		end = Min(number + REST_BATCH, shared->nrest);
+
+		if (number >= shared->nrest)
+			break;
+		for (; number < end; number++)
+			insert_rest_row(build, number, buffer);
+	}
+	pfree(buffer);
+}
+
+/* Take a participant's part in a step; scan is for VX_STEP_LOAD */
+void
+VxBuildRunStep(VxBuild *build, VxBuildStep step, TableScanDesc scan)
+{
+	switch (step)
+	{
+		case VX_STEP_LOAD:
+			load_rows(build, scan);
+			break;
+		case VX_STEP_WRITE:
+			VxWriteStripes(build);
+			break;
+		case VX_STEP_LOG:
+			VxLogIndex(build);
+			break;
+		case VX_STEP_REST:
+			insert_rest(build);
+			break;
+		case VX_STEP_NONE:
+		case VX_N_STEPS:
+			break;
+	}
+}
+
+/* ------------------------------------------------------------- leader's part */
+
+/* The number of rows that the graph may have to hold, as far as is known */
+static double
+estimated_rows(Relation heap, const VxIndex *ix)
+{
+	double		row_bytes = ix->codec.vector_bytes + SizeofHeapTupleHeader;
+	BlockNumber pages;
+	double		tuples;
+	double		visible;
+
+	estimate_rel_size(heap, NULL, &pages, &tuples, &visible);
+	if (heap->rd_rel->reltuples < 0 && row_bytes <= MAX_INLINE_BYTES)
+		tuples = Min(tuples, (double) pages * BLCKSZ / row_bytes);
+	return tuples;
+}
+
+/*
+ * Bits of the codes for building: eight, if the rows to be expected then fit
+ * into memory, else fewer, but no fewer than the index has.
+ */
+static int
+choose_bits(const VxIndex *ix, double rows, Size max_memory, int nparticipants)
+{
+	for (int bits = 8; bits > ix->codec.bits; bits /= 2)
+		if (rows * (double) VxGraphNodeBytes(ix, bits, nparticipants) < (double) max_memory)
+			return bits;
+	return ix->codec.bits;
+}
+
+static void
+begin_serial(VxBuild *build, const VxGraphParams *params, bool with_codes)
+{
+	Size		size = VxGraphSharedSize(build->ix, params);
+	VxGraphShared *graph = palloc_extended(size, MCXT_ALLOC_HUGE);
+	VxBuildShared *shared = palloc(VxBuildSharedSize(1));
+
+	VxGraphSharedInit(graph, build->ix, params);
+	VxBuildSharedInit(shared, build->heap, build->index, false, 1, with_codes);
+	VxBuildInit(build, shared, 0, VxGraphAttach(graph, build->ix, NULL), NULL);
+}
+
+/* Insert what turned out to be no duplicate */
+static void
+insert_aside(VxBuild *build)
+{
+	char	   *buffer = palloc(build->rows->node_bytes);
+
+	for (int i = 0; i < build->naside; i++)
+	{
+		VxAside    *aside = &build->aside[i];
+		VxRow		row;
+
+		VxRowsReadNode(build->rows, aside->participant, aside->row, buffer, &row);
+		insert_row(build, row.vector, &aside->tid);
+	}
+	pfree(buffer);
+}
+
+/* What the leader has to do before a step */
+static void
+prepare_step(VxBuild *build, VxBuildStep step)
+{
+	static const int phase[] = {
+		[VX_STEP_LOAD] = VX_PHASE_LOAD,
+		[VX_STEP_WRITE] = VX_PHASE_WRITE,
+		[VX_STEP_LOG] = VX_PHASE_LOG,
+		[VX_STEP_REST] = VX_PHASE_REST
+	};
+	VxBuildShared *shared = build->shared;
+
+	if (step == VX_STEP_LOG)
+	{
+		insert_aside(build);
+		shared->nblocks = RelationGetNumberOfBlocks(build->index);
+	}
+	pgstat_progress_update_param(PROGRESS_CREATEIDX_SUBPHASE, phase[step]);
+	if (step == VX_STEP_WRITE)
+		VxOrderGraph(build);
+	else if (step == VX_STEP_REST)
+	{
+		/* the last stripe may have room */
+		if (shared->nslots % (VxNodeId) build->ix->slots_per_page != 0)
+			VxRecordFreeSlots(build->index, VxStripeBlock(build->ix, shared->nstripes - 1));
+		for (int i = 0; i < shared->nparticipants; i++)
+			shared->nrest += shared->counts[i].rest;
+	}
+}
+
+static double
+indexed_rows(const VxBuildShared *shared)
+{
+	double		rows = 0;
+
+	for (int i = 0; i < shared->nparticipants; i++)
+		rows += (double) shared->counts[i].nodes + (double) shared->counts[i].rest;
+	return rows;
+}
+
+/*
+ * Build the index whose metapage is written, with workers if there are any and
+ * if they can be had.
+ */
+static void
+build_index(VxBuild *build, int nworkers, IndexBuildResult *result)
+{
+	VxParallelBuild *parallel = NULL;
+	VxGraphParams params = {0};
+	double		rows = estimated_rows(build->heap, build->ix);
+	bool		with_codes;
+
+	params.max_memory = (Size) maintenance_work_mem * 1024;
+	params.nparticipants = nworkers + 1;
+	params.bits = choose_bits(build->ix, rows, params.max_memory, nworkers + 1);
+	params.seed = pg_prng_uint64(&pg_global_prng_state);
+	params.tranche = LWTRANCHE_FIRST_USER_DEFINED;	/* nobody else waits */
+	with_codes = params.bits != build->ix->codec.bits;
+
+	if (nworkers > 0)
+		parallel = VxParallelBegin(build, &params, rows, nworkers);
+	if (parallel == NULL)
+	{
+		params.nparticipants = 1;
+		begin_serial(build, &params, with_codes);
+	}
+	for (VxBuildStep step = VX_STEP_LOAD; step < VX_N_STEPS; step++)
+	{
+		prepare_step(build, step);
+		if (parallel)
+			VxParallelStep(parallel, build, step);
+		else
+			VxBuildRunStep(build, step, NULL);
+	}
+
+	result->heap_tuples = build->shared->heap_tuples;
+	result->index_tuples = indexed_rows(build->shared);
+	if (build->shared->broken_hot_chain)
+		build->info->ii_BrokenHotChain = true;
+	VxRowsClose(build->rows);
+	if (parallel)
+		VxParallelEnd(parallel);
 }
 
 IndexBuildResult *
 vxbuild(Relation heap, Relation index, IndexInfo *info)
 {
 	IndexBuildResult *result = palloc0(sizeof(IndexBuildResult));
-	VxBuildState build = {0};
+	VxBuild		build = {0};
 	VxMetaPageData meta;
 	VxIndex		ix;
+	MemoryContext context;
 	MemoryContext old;
 
 	if (RelationGetNumberOfBlocks(index) != 0)
@@ -371,26 +469,15 @@ vxbuild(Relation heap, Relation index, IndexInfo *info)
 	VxLayoutFromMeta(index, &meta, &ix);
 	write_meta(index, MAIN_FORKNUM, &meta);
 
+	context = AllocSetContextCreate(CurrentMemoryContext, "hnsw build",
+									ALLOCSET_DEFAULT_SIZES);
+	old = MemoryContextSwitchTo(context);
+	build.heap = heap;
 	build.index = index;
+	build.info = info;
 	build.ix = &ix;
-	ix.skip_wal = true;
-	build.max_memory = (Size) maintenance_work_mem * 1024;
-	build.graph_context = AllocSetContextCreate(CurrentMemoryContext, "hnsw graph",
-												ALLOCSET_DEFAULT_SIZES);
-	build.row_context = AllocSetContextCreate(CurrentMemoryContext, "hnsw build row",
-											  ALLOCSET_DEFAULT_SIZES);
-	old = MemoryContextSwitchTo(build.graph_context);
-	build.graph = VxGraphCreate(&ix);
+	build_index(&build, VxParallelWorkers(heap, index, info), result);
 	MemoryContextSwitchTo(old);
-
-	pgstat_progress_update_param(PROGRESS_CREATEIDX_SUBPHASE, VX_PHASE_LOAD);
-	result->heap_tuples = table_index_build_scan(heap, index, info, true, true,
-												 build_callback, &build, NULL);
-	if (build.graph)
-		flush_graph(&build);
-	if (RelationNeedsWAL(index))
-		log_newpage_range(index, MAIN_FORKNUM, 0, RelationGetNumberOfBlocks(index), true);
-	MemoryContextDelete(build.row_context);
-	result->index_tuples = build.nrows;
+	MemoryContextDelete(context);
 	return result;
 }

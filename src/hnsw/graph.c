@@ -2,235 +2,517 @@
  *
  * graph.c
  *	  The graph in memory, as CREATE INDEX builds it: the insertion of the HNSW
- *	  paper with exact distances, and neither Buffer nor Relation.
+ *	  paper, on codes, by many participants at once; neither Buffer nor
+ *	  Relation.
+ *
+ * Nodes hold no vectors.  All distances are estimates from codes: those of the
+ * search from the row's vector, those between nodes from both codes.
+ *
+ * Readers of a list of links take no lock: links are hints, and a list that
+ * changes under a reader's eyes shows some old and some new ones.  Whoever
+ * changes a list holds the lock of its node, one of an array that is indexed by
+ * id, and no other such lock.  A node is complete, with its own lists on all
+ * layers, before a link leads to it.
+ *
+ * A node of a higher level than the entry point's is inserted under a lock, so
+ * that there is one new entry point at a time.
  *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
 
-#include <float.h>
-#include <math.h>
-
+#include "common/hashfn.h"
 #include "miscadmin.h"
 #include "utils/memutils.h"
 
 #include "hnsw/graph.h"
 
-#define CHUNK_BYTES (1024 * 1024)
+/* Chunks have this size, unless that would make more than so many of them */
+#define CHUNK_BYTES (256 * 1024)
+#define MAX_CHUNKS 32768
 
+/* Locks of nodes' lists, in a parallel build */
+#define N_LOCKS 4096
+
+/* Ids are below this, as the beam keeps a flag beside them */
+#define MAX_NODES UINT32_C(0x80000000)
+#define EXPANDED UINT32_C(0x80000000)
+
+/* A visited byte, and half as much again while the array grows */
+#define VISITED_CHARGE 3
+/* A place in the order of nodes on disk, and one in m for upper layers */
+#define ORDER_CHARGE (sizeof(VxNodeId) + sizeof(VxNodeId) / 2)
+
+/* Of a code, so many bytes are prefetched; hardware does the rest */
+#define PREFETCH_BYTES 1024
+#define CACHE_LINE 64
+
+/* ------------------------------------------------------------------- memory */
+
+static void
+codec_for_building(const VxIndex *ix, int bits, VxCodec *codec)
+{
+	*codec = ix->codec;
+	if (codec->kind != VX_CODE_RAW && codec->bits < bits)
+		VxCodecInit(codec, ix->codec.element, ix->codec.metric,
+					ix->codec.dims, bits, PG_INT32_MAX);
+}
+
+static Size
+links_offset(const VxCodec *codec)
+{
+	return INTALIGN(offsetof(VxMemNode, code) + (Size) codec->nbytes);
+}
+
+static Size
+node_size(const VxIndex *ix, const VxCodec *codec)
+{
+	return MAXALIGN(links_offset(codec) + 2 * (Size) ix->m * sizeof(VxNodeId));
+}
+
+static Size
+upper_size(const VxIndex *ix)
+{
+	return sizeof(VxNodeId) * (1 + (Size) ix->m);
+}
+
+/* Set the dimensions of a store */
+static void
+store_init(VxStore *store, Size unit, uint32 charge, Size max_memory)
+{
+	Size		bytes = CHUNK_BYTES;
+
+	while (max_memory / bytes > MAX_CHUNKS)
+		bytes *= 2;
+	bytes = Min(bytes, Max(max_memory / 16, 1));
+	store->unit = unit;
+	store->charge = charge;
+	store->shift = 0;
+	while ((unit << (store->shift + 1)) <= bytes)
+		store->shift++;
+	store->max_chunks = (uint32) Min(max_memory / (unit << store->shift) + 1,
+									 MAX_NODES >> store->shift);
+}
+
+static void
+stores_init(VxStore *stores, const VxIndex *ix, const VxGraphParams *params)
+{
+	VxCodec		codec;
+
+	codec_for_building(ix, params->bits, &codec);
+	store_init(&stores[VX_STORE_NODES], node_size(ix, &codec),
+			   (uint32) ORDER_CHARGE + VISITED_CHARGE * (uint32) params->nparticipants,
+			   params->max_memory);
+	store_init(&stores[VX_STORE_UPPERS], upper_size(ix), 0, params->max_memory);
+	/* a slot per node, and one per node with upper layers */
+	store_init(&stores[VX_STORE_ORDER], sizeof(VxNodeId), 0, params->max_memory);
+}
+
+/* Bytes that a row takes in memory, of all kinds */
+Size
+VxGraphNodeBytes(const VxIndex *ix, int bits, int nparticipants)
+{
+	VxCodec		codec;
+
+	codec_for_building(ix, bits, &codec);
+	return node_size(ix, &codec) + upper_size(ix) / (Size) Max(ix->m - 1, 1) +
+		ORDER_CHARGE + VISITED_CHARGE * (Size) nparticipants;
+}
+
+static uint32
+lock_count(const VxGraphParams *params)
+{
+	return params->nparticipants > 1 ? N_LOCKS : 1;
+}
+
+static Size
+directories_offset(const VxGraphParams *params)
+{
+	return MAXALIGN(add_size(offsetof(VxGraphShared, locks),
+							 mul_size(sizeof(LWLock), lock_count(params))));
+}
+
+/* Bytes of what participants share, chunks not counted */
+Size
+VxGraphSharedSize(const VxIndex *ix, const VxGraphParams *params)
+{
+	VxStore		stores[VX_N_STORES];
+	Size		size = directories_offset(params);
+
+	stores_init(stores, ix, params);
+	for (int i = 0; i < VX_N_STORES; i++)
+		size = add_size(size, mul_size(sizeof(dsa_pointer), stores[i].max_chunks));
+	return size;
+}
+
+static uint64
+pack_entry(VxNodeId node, int level)
+{
+	return (uint64) level << 32 | node;
+}
+
+void
+VxGraphSharedInit(VxGraphShared *shared, const VxIndex *ix,
+				  const VxGraphParams *params)
+{
+	Size		size = VxGraphSharedSize(ix, params);
+
+	memset(shared, 0, size);
+	shared->params = *params;
+	shared->nlocks = lock_count(params);
+	pg_atomic_init_u64(&shared->memory, size);
+	pg_atomic_init_u32(&shared->nnodes, 0);
+	pg_atomic_init_u32(&shared->nuppers, 0);
+	pg_atomic_init_u32(&shared->full, 0);
+	pg_atomic_init_u64(&shared->entry, pack_entry(VX_INVALID_NODE, 0));
+	LWLockInitialize(&shared->chunk_lock, params->tranche);
+	LWLockInitialize(&shared->entry_lock, params->tranche);
+	for (uint32 i = 0; i < shared->nlocks; i++)
+		LWLockInitialize(&shared->locks[i], params->tranche);
+}
+
+/*
+ * A view of the graph, in the current memory context, which must live as long.
+ * area is NULL in a serial build; chunks are then allocated in that context.
+ */
 VxGraph *
-VxGraphCreate(const VxIndex *ix)
+VxGraphAttach(VxGraphShared *shared, const VxIndex *ix, dsa_area *area)
 {
 	VxGraph    *graph = palloc0(sizeof(VxGraph));
+	char	   *directory = (char *) shared + directories_offset(&shared->params);
 
 	graph->ix = ix;
+	graph->shared = shared;
+	graph->area = area;
 	graph->context = CurrentMemoryContext;
-	graph->vector_offset = MAXALIGN(offsetof(VxMemNode, links) +
-									2 * (Size) ix->m * sizeof(VxNodeId));
-	graph->node_size = MAXALIGN(graph->vector_offset + (Size) ix->codec.vector_bytes);
-	graph->chunk_nodes = 1;
-	while ((Size) graph->chunk_nodes * 2 * graph->node_size <= CHUNK_BYTES)
+	codec_for_building(ix, shared->params.bits, &graph->codec);
+	graph->links_offset = links_offset(&graph->codec);
+	stores_init(graph->stores, ix, &shared->params);
+	for (int i = 0; i < VX_N_STORES; i++)
 	{
-		graph->chunk_nodes *= 2;
-		graph->chunk_shift++;
+		VxStore    *store = &graph->stores[i];
+
+		store->directory = (dsa_pointer *) directory;
+		directory += sizeof(dsa_pointer) * (Size) store->max_chunks;
+		store->chunks = palloc_extended(sizeof(char *) * (Size) store->max_chunks,
+										MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
 	}
-	graph->entry.node = VX_INVALID_NODE;
+
+	VxQueryInit(&graph->query, &graph->codec, palloc(VxQueryMemory(&graph->codec)));
+	VxQueryInit(&graph->pair, &graph->codec, palloc(VxQueryMemory(&graph->codec)));
 	graph->beam = palloc(sizeof(VxCandidate) * (Size) (ix->ef_construction + 1));
-	graph->sorted = palloc(sizeof(VxCandidate) * (Size) (ix->ef_construction + 1));
 	graph->neighbors = palloc0(sizeof(VxMemNeighbors) * (VX_MAX_LEVEL + 1));
 	return graph;
 }
 
-/* Bytes that one more node takes, roughly, with its upper layers and code */
-Size
-VxGraphNodeBytes(const VxGraph *graph)
+/* Let go of what only insertions need */
+void
+VxGraphFreeScratch(VxGraph *graph)
 {
-	return graph->node_size + sizeof(uint32) + sizeof(VxNodeId) * 2;
+	if (graph->visited)
+		pfree(graph->visited);
+	graph->visited = NULL;
+	graph->max_visited = 0;
 }
 
-static void *
-grow(VxGraph *graph, void *array, Size old_size, Size new_size)
+/* Where a chunk is that another participant allocated */
+char *
+VxGraphChunk(VxGraph *graph, VxStoreKind kind, uint32 chunk)
 {
-	graph->memory += new_size - old_size;
-	if (array == NULL)
-		return MemoryContextAllocHuge(graph->context, new_size);
-	return repalloc_huge(array, new_size);
+	VxStore    *store = &graph->stores[kind];
+
+	if (chunk >= store->max_chunks || graph->area == NULL ||
+		!DsaPointerIsValid(store->directory[chunk]))
+		elog(ERROR, "chunk %u of the hnsw graph does not exist", chunk);
+	store->chunks[chunk] = dsa_get_address(graph->area, store->directory[chunk]);
+	return store->chunks[chunk];
 }
 
-/* Append a node with everything zero but its id */
-static VxMemNode *
-append_node(VxGraph *graph, VxNodeId *id)
+/* Allocate a chunk, zeroed; the caller holds chunk_lock.  False: no memory */
+static bool
+allocate_chunk(VxGraph *graph, VxStore *store, uint32 chunk)
 {
-	*id = graph->nnodes;
-	if (*id >> graph->chunk_shift >= graph->nchunks)
+	VxGraphShared *shared = graph->shared;
+	Size		size = store->unit << store->shift;
+	Size		charge = size + ((Size) store->charge << store->shift);
+	dsa_pointer pointer;
+
+	/* the order of nodes has been reserved with them */
+	if (store == &graph->stores[VX_STORE_ORDER])
+		charge = 0;
+	else if (pg_atomic_read_u64(&shared->memory) + charge > shared->params.max_memory)
+		return false;
+
+	if (graph->area == NULL)
 	{
-		Size		size = (Size) graph->chunk_nodes * graph->node_size;
-
-		if (graph->nchunks == graph->max_chunks)
-		{
-			uint32		max = Max(graph->max_chunks * 2, 64);
-
-			graph->chunks = grow(graph, graph->chunks, sizeof(char *) * (Size) graph->max_chunks,
-								 sizeof(char *) * (Size) max);
-			graph->max_chunks = max;
-		}
-		graph->chunks[graph->nchunks++] = MemoryContextAllocHuge(graph->context, size);
-		graph->memory += size;
+		store->chunks[chunk] = MemoryContextAllocExtended(graph->context, size,
+														  MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
+		pointer = 1;			/* anything but invalid */
 	}
-	if (*id >= graph->max_visited)
+	else
 	{
-		uint32		max = Max(graph->max_visited + graph->max_visited / 2, 4096);
-
-		graph->visited = grow(graph, graph->visited, sizeof(uint32) * (Size) graph->max_visited,
-							  sizeof(uint32) * (Size) max);
-		memset(graph->visited + graph->max_visited, 0,
-			   sizeof(uint32) * (Size) (max - graph->max_visited));
-		graph->max_visited = max;
+		pointer = dsa_allocate_extended(graph->area, size,
+										DSA_ALLOC_HUGE | DSA_ALLOC_NO_OOM |
+										DSA_ALLOC_ZERO);
+		if (!DsaPointerIsValid(pointer))
+			return false;
 	}
-	graph->nnodes++;
-	memset(VxGraphNode(graph, *id), 0, graph->vector_offset);
-	return VxGraphNode(graph, *id);
+	pg_atomic_fetch_add_u64(&shared->memory, (int64) charge);
+	pg_write_barrier();
+	store->directory[chunk] = pointer;
+	return true;
+}
+
+/* The first chunk that does not exist, at most "chunk" + 1 */
+static uint32
+first_missing(const VxStore *store, uint32 chunk)
+{
+	uint32		first = chunk + 1;
+
+	while (first > 0 && !DsaPointerIsValid(store->directory[first - 1]))
+		first--;
+	return first;
+}
+
+/*
+ * Make sure that unit i of a store has memory; takes chunk_lock if its chunk is
+ * new.  False: there is none left.  Chunks are allocated in order, so that
+ * there are none beyond one that was refused.
+ */
+bool
+VxGraphReserve(VxGraph *graph, VxStoreKind kind, uint32 i)
+{
+	VxStore    *store = &graph->stores[kind];
+	uint32		chunk = i >> store->shift;
+	bool		done = true;
+
+	if (chunk >= store->max_chunks)
+		return false;
+	if (store->chunks[chunk] != NULL)
+		return true;
+	if (*(volatile dsa_pointer *) &store->directory[chunk] == InvalidDsaPointer)
+	{
+		LWLockAcquire(&graph->shared->chunk_lock, LW_EXCLUSIVE);
+		for (uint32 c = first_missing(store, chunk); c <= chunk && done; c++)
+			done = allocate_chunk(graph, store, c);
+		LWLockRelease(&graph->shared->chunk_lock);
+	}
+	pg_read_barrier();
+	return done;
+}
+
+/*
+ * All ids are below this, once nobody adds any more.  Some of the last ones may
+ * have been given out and not used: their nodes are of state free.
+ */
+VxNodeId
+VxGraphCount(const VxGraph *graph)
+{
+	const VxStore *store = &graph->stores[VX_STORE_NODES];
+	VxNodeId	n = pg_atomic_read_u32(&graph->shared->nnodes);
+	uint32		chunks = first_missing(store, store->max_chunks - 1);
+
+	return (VxNodeId) Min((uint64) n, (uint64) chunks << store->shift);
+}
+
+VxEntry
+VxGraphEntry(const VxGraph *graph)
+{
+	uint64		packed = pg_atomic_read_u64(&graph->shared->entry);
+	VxEntry		entry;
+
+	entry.node = (VxNodeId) packed;
+	entry.level = (int) (packed >> 32);
+	return entry;
 }
 
 /* ---------------------------------------------------------------- distances */
 
-static float
-pair_distance(const VxGraph *graph, VxNodeId a, VxNodeId b)
+static void
+estimate(const VxQuery *query, int n, VxMemNode *const *nodes, float *dist)
 {
-	const VxCodec *codec = &graph->ix->codec;
-	const VxMemNode *x = VxGraphNode(graph, a);
-	const VxMemNode *y = VxGraphNode(graph, b);
-	const char *u = (const char *) x + graph->vector_offset;
-	const char *v = (const char *) y + graph->vector_offset;
-	double		d;
-
-	switch (codec->metric)
+	while (n > 0)
 	{
-		case VX_METRIC_COSINE:
-			d = 1 - VxDistance(codec->element, VX_METRIC_IP, codec->dims, u, v) *
-				(double) x->inv_norm * (double) y->inv_norm;
-			break;
-		case VX_METRIC_IP:
-			d = -VxDistance(codec->element, VX_METRIC_IP, codec->dims, u, v);
-			break;
-		default:
-			d = VxDistance(codec->element, codec->metric, codec->dims, u, v);
+		const uint8 *codes[VX_ESTIMATE_MAX];
+		const VxFactors *factors[VX_ESTIMATE_MAX];
+		int			batch = Min(n, VX_ESTIMATE_MAX);
+
+		for (int i = 0; i < batch; i++)
+		{
+			codes[i] = nodes[i]->code;
+			factors[i] = &nodes[i]->factors;
+		}
+		VxEstimateDistances(query, batch, codes, factors, dist);
+		n -= batch;
+		nodes += batch;
+		dist += batch;
 	}
-	return d < FLT_MAX ? (float) d : FLT_MAX;
 }
 
 /* ------------------------------------------------------------------- search */
 
-/* Start a new set of visited nodes */
+/* Start a new set of visited nodes, with room for ids below limit */
 static void
 new_epoch(VxGraph *graph)
 {
-	if (++graph->epoch == 0)
+	if (graph->limit > graph->max_visited)
 	{
-		memset(graph->visited, 0, sizeof(uint32) * (Size) graph->max_visited);
-		graph->epoch = 1;
+		VxNodeId	max = Max(graph->limit, 4096);
+
+		max += max / 4;
+		if (graph->visited)
+			pfree(graph->visited);
+		graph->visited = MemoryContextAllocExtended(graph->context, max,
+													MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
+		graph->max_visited = max;
+		graph->epoch = 0;
 	}
+	if (graph->epoch == PG_UINT8_MAX)
+	{
+		memset(graph->visited, 0, graph->max_visited);
+		graph->epoch = 0;
+	}
+	graph->epoch++;
 }
 
-static inline bool
-visit(VxGraph *graph, VxNodeId id)
+static inline void
+prefetch_node(const VxGraph *graph, const VxMemNode *node)
 {
-	if (graph->visited[id] == graph->epoch)
-		return false;
-	graph->visited[id] = graph->epoch;
-	return true;
-}
+	const char *from = (const char *) node;
+	const char *end = from + Min(graph->links_offset, PREFETCH_BYTES);
 
-/* The beam is a max-heap: distances are stored negated */
-static void
-beam_push(VxGraph *graph, int ef, VxCandidate c)
-{
-	c.dist = -c.dist;
-	VxHeapPush(graph->beam, &graph->nbeam, c);
-	if (graph->nbeam > ef)
-		VxHeapPop(graph->beam, &graph->nbeam);
+	for (; from < end; from += CACHE_LINE)
+		__builtin_prefetch(from);
 }
 
 /*
- * Search a layer for the ef nodes nearest to node self, from the candidates
- * that graph->sorted holds, n of them; leaves the result there, nearest first,
- * and returns its number.
+ * Put the links of a node that were not visited yet into ids and nodes, mark
+ * them visited, and return their number.
  */
 static int
-search_layer(VxGraph *graph, VxNodeId self, int level, int ef, int n)
+unvisited_links(VxGraph *graph, VxNodeId id, int level,
+				VxNodeId *ids, VxMemNode **nodes)
 {
-	int			nopen = 0;
+	int			nlinks;
+	int			n = 0;
+	const VxNodeId *links = VxGraphLinks(graph, VxGraphNode(graph, id), level, &nlinks);
 
-	new_epoch(graph);
-	graph->nbeam = 0;
-	if (graph->max_open == 0)
+	pg_read_barrier();
+	for (int i = 0; i < nlinks; i++)
 	{
-		graph->max_open = 1024;
-		graph->open = grow(graph, NULL, 0, sizeof(VxCandidate) * 1024);
-	}
-	for (int i = 0; i < n; i++)
-	{
-		visit(graph, graph->sorted[i].id);
-		VxHeapPush(graph->open, &nopen, graph->sorted[i]);
-		beam_push(graph, ef, graph->sorted[i]);
-	}
+		VxNodeId	link = *(volatile const VxNodeId *) &links[i];
 
-	while (nopen > 0)
-	{
-		VxCandidate c = VxHeapPop(graph->open, &nopen);
-		VxNodeId   *links;
-		int			nlinks;
-
-		if (graph->nbeam == ef && c.dist > -graph->beam[0].dist)
-			break;
-		links = VxGraphLinks(graph, VxGraphNode(graph, c.id), level, &nlinks);
-		for (int i = 0; i < nlinks; i++)
-			__builtin_prefetch(&graph->visited[links[i]]);
-		for (int i = 0; i < nlinks; i++)
-		{
-			VxCandidate next;
-
-			if (i + 1 < nlinks && graph->visited[links[i + 1]] != graph->epoch)
-			{
-				const char *ahead = VxGraphVector(graph, links[i + 1]);
-
-				__builtin_prefetch(ahead);
-				__builtin_prefetch(ahead + 64);
-				__builtin_prefetch(ahead + 128);
-				__builtin_prefetch(ahead + 192);
-			}
-			next.id = links[i];
-			if (!visit(graph, next.id))
-				continue;
-			next.dist = pair_distance(graph, self, next.id);
-			if (graph->nbeam == ef && next.dist >= -graph->beam[0].dist)
-				continue;
-			if (nopen == graph->max_open)
-			{
-				graph->open = grow(graph, graph->open,
-								   sizeof(VxCandidate) * (Size) graph->max_open,
-								   sizeof(VxCandidate) * (Size) graph->max_open * 2);
-				graph->max_open *= 2;
-			}
-			VxHeapPush(graph->open, &nopen, next);
-			beam_push(graph, ef, next);
-		}
-	}
-
-	n = graph->nbeam;
-	for (int i = n - 1; i >= 0; i--)
-	{
-		graph->sorted[i] = VxHeapPop(graph->beam, &graph->nbeam);
-		graph->sorted[i].dist = -graph->sorted[i].dist;
+		if (link >= graph->limit || graph->visited[link] == graph->epoch)
+			continue;
+		graph->visited[link] = graph->epoch;
+		ids[n] = link;
+		nodes[n] = VxGraphNode(graph, link);
+		prefetch_node(graph, nodes[n]);
+		n++;
 	}
 	return n;
+}
+
+/* Is a node the same vector as the row at hand?  Then note it */
+static inline bool
+note_duplicate(VxGraph *graph, VxNodeId id, const VxMemNode *node)
+{
+	if (likely(node->hash != graph->hash) ||
+		memcmp(node->code, graph->self->code, (Size) graph->codec.nbytes) != 0 ||
+		memcmp(&node->factors, &graph->self->factors, sizeof(VxFactors)) != 0)
+		return false;
+	graph->duplicate = id;
+	return true;
+}
+
+/*
+ * Put a candidate into the beam, which has room for ef, and return its place,
+ * or ef if it is too far.
+ */
+static inline int
+beam_insert(VxGraph *graph, int ef, VxNodeId id, float dist)
+{
+	VxCandidate *beam = graph->beam;
+	int			low = 0;
+	int			high = graph->nbeam;
+
+	if (high == ef)
+	{
+		if (dist >= beam[ef - 1].dist)
+			return ef;
+		high--;
+	}
+	graph->nbeam = high + 1;
+	while (low < high)
+	{
+		int			middle = (low + high) / 2;
+
+		if (beam[middle].dist <= dist)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	memmove(&beam[low + 1], &beam[low],
+			sizeof(VxCandidate) * (Size) (graph->nbeam - 1 - low));
+	beam[low].id = id;
+	beam[low].dist = dist;
+	return low;
+}
+
+/*
+ * Search a layer for the ef nodes nearest to the row at hand, from those that
+ * the beam holds; leaves the result in the beam, nearest first.  Stops when a
+ * duplicate is met.
+ *
+ * The beam is a sorted array in which nodes that were expanded are flagged: at
+ * the sizes that ef_construction has, moving its tail is cheaper than keeping
+ * two heaps, and there is no queue of candidates that are too far anyway.
+ */
+static void
+search_layer(VxGraph *graph, int level, int ef)
+{
+	int			next = 0;		/* everything before is expanded */
+
+	new_epoch(graph);
+	graph->nbeam = Min(graph->nbeam, ef);
+	for (int i = 0; i < graph->nbeam; i++)
+		graph->visited[graph->beam[i].id] = graph->epoch;
+
+	while (next < graph->nbeam)
+	{
+		VxNodeId	ids[2 * VX_MAX_M];
+		VxMemNode  *nodes[2 * VX_MAX_M];
+		float		dist[2 * VX_MAX_M];
+		VxNodeId	id = graph->beam[next].id;
+		int			n;
+
+		graph->beam[next].id |= EXPANDED;
+		n = unvisited_links(graph, id, level, ids, nodes);
+		while (next < graph->nbeam && (graph->beam[next].id & EXPANDED))
+			next++;
+		if (next < graph->nbeam)
+			__builtin_prefetch((char *) VxGraphNode(graph, graph->beam[next].id) +
+							   graph->links_offset);
+		estimate(&graph->query, n, nodes, dist);
+		for (int i = 0; i < n; i++)
+		{
+			int			place;
+
+			if (note_duplicate(graph, ids[i], nodes[i]))
+				return;
+			place = beam_insert(graph, ef, ids[i], dist[i]);
+			next = Min(next, place);
+		}
+	}
+	for (int i = 0; i < graph->nbeam; i++)
+		graph->beam[i].id &= ~EXPANDED;
 }
 
 /* ------------------------------------------------------------------- linking */
 
 typedef struct VxPairArg
 {
-	const VxGraph *graph;
+	VxGraph    *graph;
 	const VxCandidate *candidates;
 } VxPairArg;
 
@@ -238,12 +520,20 @@ static void
 candidate_distances(void *arg, int from, const int *others, int n, float *out)
 {
 	VxPairArg  *pair = arg;
+	VxGraph    *graph = pair->graph;
+	const VxMemNode *node = VxGraphNode(graph, pair->candidates[from].id);
+	VxMemNode  *nodes[VX_MAX_CANDIDATES];
 
+	VxQueryFromCode(&graph->pair, &node->factors, node->code);
 	for (int i = 0; i < n; i++)
-		out[i] = pair_distance(pair->graph, pair->candidates[from].id,
-							   pair->candidates[others[i]].id);
+		nodes[i] = VxGraphNode(graph, pair->candidates[others[i]].id);
+	estimate(&graph->pair, n, nodes, out);
 }
 
+/*
+ * Replace a list.  Readers may see any mixture of old and new links, and never
+ * more of them than there are.
+ */
 static void
 set_links(VxGraph *graph, VxMemNode *node, int level, const VxNodeId *ids, int n)
 {
@@ -251,40 +541,43 @@ set_links(VxGraph *graph, VxMemNode *node, int level, const VxNodeId *ids, int n
 	VxNodeId   *links = VxGraphLinks(graph, node, level, &old);
 
 	memcpy(links, ids, sizeof(VxNodeId) * (Size) n);
+	pg_write_barrier();
 	if (level == 0)
-		node->nlinks = (uint16) n;
+		*(volatile uint16 *) &node->nlinks = (uint16) n;
 	else
-		links[-1] = (VxNodeId) n;
+		*(volatile VxNodeId *) &links[-1] = (VxNodeId) n;
 }
 
-/* Add a link from a node to a new one at the given distance */
-static void
-link_back(VxGraph *graph, VxNodeId from, int level, VxNodeId to, float dist)
+/*
+ * Choose among the links of a node, and a new one to c->id at distance c->dist,
+ * those that its full list will hold; returns their number.
+ */
+static int
+choose_links(VxGraph *graph, const VxMemNode *node, int capacity,
+			 VxCandidate c, VxNodeId *ids, int n)
 {
 	VxCandidate candidates[2 * VX_MAX_M + 1];
+	VxMemNode  *nodes[2 * VX_MAX_M];
+	float		dist[2 * VX_MAX_M];
 	int			selected[2 * VX_MAX_M + 1];
-	VxNodeId	ids[2 * VX_MAX_M + 1];
-	VxMemNode  *node = VxGraphNode(graph, from);
-	int			capacity = VxLinkCapacity(graph->ix, level);
 	VxPairArg	arg = {graph, candidates};
-	int			n;
-	VxNodeId   *links = VxGraphLinks(graph, node, level, &n);
 
-	memcpy(ids, links, sizeof(VxNodeId) * (Size) n);
-	if (n < capacity)
+	for (int i = 0; i < n; i++)
 	{
-		ids[n] = to;
-		set_links(graph, node, level, ids, n + 1);
-		return;
+		nodes[i] = VxGraphNode(graph, ids[i]);
+		prefetch_node(graph, nodes[i]);
 	}
-
+	VxQueryFromCode(&graph->pair, &node->factors, node->code);
+	estimate(&graph->pair, n, nodes, dist);
 	for (int i = 0; i <= n; i++)
 	{
-		VxCandidate c;
 		int			j = i;
 
-		c.id = i < n ? ids[i] : to;
-		c.dist = i < n ? pair_distance(graph, from, c.id) : dist;
+		if (i > 0)
+		{
+			c.id = ids[i - 1];
+			c.dist = dist[i - 1];
+		}
 		for (; j > 0 && candidates[j - 1].dist > c.dist; j--)
 			candidates[j] = candidates[j - 1];
 		candidates[j] = c;
@@ -293,136 +586,222 @@ link_back(VxGraph *graph, VxNodeId from, int level, VxNodeId to, float dist)
 						  candidate_distances, &arg, selected);
 	for (int i = 0; i < n; i++)
 		ids[i] = candidates[selected[i]].id;
-	set_links(graph, node, level, ids, n);
+	return n;
 }
 
-/* Choose neighbors on a layer among the n candidates in graph->sorted */
+static inline LWLock *
+node_lock(VxGraph *graph, VxNodeId id)
+{
+	return &graph->shared->locks[id & (graph->shared->nlocks - 1)];
+}
+
+/*
+ * Add a link from a node to the one at c->id, which is c->dist away; takes the
+ * lock of the node that gets it.
+ */
 static void
-choose_neighbors(VxGraph *graph, int level, int n)
+link_back(VxGraph *graph, VxNodeId from, int level, VxCandidate c)
+{
+	VxNodeId	ids[2 * VX_MAX_M + 1];
+	VxMemNode  *node = VxGraphNode(graph, from);
+	int			capacity = VxLinkCapacity(graph->ix, level);
+	int			n;
+	VxNodeId   *links;
+
+	LWLockAcquire(node_lock(graph, from), LW_EXCLUSIVE);
+	links = VxGraphLinks(graph, node, level, &n);
+	memcpy(ids, links, sizeof(VxNodeId) * (Size) n);
+	if (n < capacity)
+		ids[n++] = c.id;
+	else
+		n = choose_links(graph, node, capacity, c, ids, n);
+	set_links(graph, node, level, ids, n);
+	LWLockRelease(node_lock(graph, from));
+}
+
+/* Choose neighbors on a layer among the beam */
+static void
+choose_neighbors(VxGraph *graph, int level)
 {
 	VxMemNeighbors *neighbors = &graph->neighbors[level];
-	int			selected[2 * VX_MAX_M];
-	VxPairArg	arg = {graph, graph->sorted};
+	int			selected[VX_MAX_CANDIDATES];
+	VxPairArg	arg = {graph, graph->beam};
 
-	neighbors->n = VxSelectNeighbors(graph->sorted, n, VxLinkCapacity(graph->ix, level),
-									 0, candidate_distances, &arg, selected);
+	neighbors->n = VxSelectNeighbors(graph->beam, graph->nbeam,
+									 VxLinkCapacity(graph->ix, level), 0,
+									 candidate_distances, &arg, selected);
 	for (int i = 0; i < neighbors->n; i++)
-		neighbors->nodes[i] = graph->sorted[selected[i]];
+		neighbors->nodes[i] = graph->beam[selected[i]];
 }
 
-/* Link a node with the neighbors chosen on a layer, both ways */
+/* Give a node its links on layers 0 to top, then links back to it */
 static void
-connect_layer(VxGraph *graph, VxNodeId self, int level)
+connect_node(VxGraph *graph, VxNodeId self, VxMemNode *node, int top)
 {
-	const VxMemNeighbors *neighbors = &graph->neighbors[level];
-	VxNodeId	ids[2 * VX_MAX_M];
+	for (int level = 0; level <= top; level++)
+	{
+		const VxMemNeighbors *neighbors = &graph->neighbors[level];
+		VxNodeId	ids[2 * VX_MAX_M];
 
-	for (int i = 0; i < neighbors->n; i++)
-		ids[i] = neighbors->nodes[i].id;
-	set_links(graph, VxGraphNode(graph, self), level, ids, neighbors->n);
-	for (int i = 0; i < neighbors->n; i++)
-		link_back(graph, ids[i], level, self, neighbors->nodes[i].dist);
+		for (int i = 0; i < neighbors->n; i++)
+			ids[i] = neighbors->nodes[i].id;
+		set_links(graph, node, level, ids, neighbors->n);
+	}
+	pg_write_barrier();
+	for (int level = 0; level <= top; level++)
+	{
+		const VxMemNeighbors *neighbors = &graph->neighbors[level];
+
+		for (int i = 0; i < neighbors->n; i++)
+		{
+			VxCandidate c = {neighbors->nodes[i].dist, self};
+
+			link_back(graph, neighbors->nodes[i].id, level, c);
+		}
+	}
 }
 
-/* Of the candidates in graph->sorted, one with the same vector, or invalid */
-static VxNodeId
-find_duplicate(const VxGraph *graph, const char *vector, int n)
-{
-	for (int i = 0; i < n; i++)
-		if (memcmp(VxGraphVector(graph, graph->sorted[i].id), vector,
-				   (Size) graph->ix->codec.vector_bytes) == 0)
-			return graph->sorted[i].id;
-	return VX_INVALID_NODE;
-}
-
-/* ----------------------------------------------------------------- insertion */
-
-static float
-inverse_norm(const VxCodec *codec, const void *vector)
-{
-	const float *x = vector;
-	double		norm = 0;
-
-	for (int i = 0; i < codec->dims; i++)
-		norm += (double) x[i] * x[i];
-	return norm > 0 ? (float) (1 / sqrt(norm)) : 0;
-}
-
-/* Search from the top for node self and link it on its layers */
+/* Put a node into the chain of one with the same vector */
 static void
-insert_node(VxGraph *graph, VxNodeId self, VxMemNode *node)
+join_chain(VxGraph *graph, VxNodeId self, VxMemNode *node, VxNodeId head)
 {
-	int			n = 1;
-	int			top = graph->entry.level;
-	VxNodeId	head;
+	VxMemNode  *h = VxGraphNode(graph, head);
 
-	graph->sorted[0].id = graph->entry.node;
-	graph->sorted[0].dist = pair_distance(graph, self, graph->entry.node);
-	for (int level = top; level > node->level; level--)
-		n = search_layer(graph, self, level, 1, n);
-	for (int level = Min(node->level, top); level >= 0; level--)
-	{
-		n = search_layer(graph, self, level, graph->ix->ef_construction, n);
-		choose_neighbors(graph, level, n);
-	}
-
-	head = find_duplicate(graph, VxGraphVector(graph, self), n);
-	if (head != VX_INVALID_NODE)
-	{
-		VxMemNode  *h = VxGraphNode(graph, head);
-
-		node->state = VX_SLOT_DUPLICATE;
-		node->level = 0;
-		node->head = head;
-		node->chain = h->chain;
-		h->chain = self;
-		return;
-	}
-	for (int level = Min(node->level, top); level >= 0; level--)
-		connect_layer(graph, self, level);
-	if (node->level > top)
-	{
-		graph->entry.node = self;
-		graph->entry.level = node->level;
-	}
+	node->state = VX_SLOT_DUPLICATE;
+	node->level = 0;
+	node->other = head;
+	LWLockAcquire(node_lock(graph, head), LW_EXCLUSIVE);
+	node->chain = h->chain;
+	h->chain = self;
+	LWLockRelease(node_lock(graph, head));
 }
 
-/* Add a row to the graph */
-void
-VxGraphInsert(VxGraph *graph, const void *vector, ItemPointer tid)
-{
-	const VxCodec *codec = &graph->ix->codec;
-	VxNodeId	self;
-	VxMemNode  *node = append_node(graph, &self);
+/* ---------------------------------------------------------------- insertion */
 
-	memcpy(VxGraphVector(graph, self), vector, (Size) codec->vector_bytes);
+/*
+ * Take memory for a node and fill it in, all but its row; it is not linked
+ * yet.  Returns NULL when memory is used up, once and for all.
+ */
+VxMemNode *
+VxGraphAddNode(VxGraph *graph, const void *vector, ItemPointer tid, VxNodeId *id)
+{
+	const VxCodec *codec = &graph->codec;
+	VxGraphShared *shared = graph->shared;
+	VxMemNode  *node;
+
+	if (pg_atomic_read_u32(&shared->full) != 0)
+		return NULL;
+	*id = pg_atomic_fetch_add_u32(&shared->nnodes, 1);
+	if (*id >= MAX_NODES || !VxGraphReserve(graph, VX_STORE_NODES, *id))
+	{
+		pg_atomic_write_u32(&shared->full, 1);
+		return NULL;
+	}
+
+	node = VxGraphNode(graph, *id);
+	memset(node, 0, offsetof(VxMemNode, code));
 	node->tid = *tid;
 	node->chain = VX_INVALID_NODE;
-	node->head = VX_INVALID_NODE;
 	node->state = VX_SLOT_LIVE;
-	if (codec->metric == VX_METRIC_COSINE)
+	if (codec->metric == VX_METRIC_COSINE && VxIsZero(codec, vector))
+		node->state = VX_SLOT_LONE;
+	node->hash = hash_bytes_extended(vector, codec->vector_bytes, shared->params.seed);
+	graph->norm = VxPrepare(codec, vector, graph->query.work);
+	VxEncodePrepared(codec, vector, graph->query.work, graph->norm,
+					 &node->factors, node->code);
+	VxQueryFromPrepared(&graph->query, vector, graph->norm);
+	return node;
+}
+
+/*
+ * Take memory for the lists of a node's upper layers.  Where there is none
+ * left, the node has to do without: memory is full then, and this one of the
+ * last nodes.
+ */
+static void
+add_uppers(VxGraph *graph, VxMemNode *node, int level)
+{
+	VxGraphShared *shared = graph->shared;
+
+	if (level == 0)
+		return;
+	node->other = pg_atomic_fetch_add_u32(&shared->nuppers, (int32) level);
+	for (uint32 i = 0; i < (uint32) level; i++)
 	{
-		if (VxIsZero(codec, vector))
+		if (!VxGraphReserve(graph, VX_STORE_UPPERS, node->other + i))
 		{
-			node->state = VX_SLOT_LONE;
+			pg_atomic_write_u32(&shared->full, 1);
 			return;
 		}
-		node->inv_norm = inverse_norm(codec, vector);
+		*(VxNodeId *) VxGraphUnit(graph, VX_STORE_UPPERS, node->other + i) = 0;
+		node->level = (uint8) (i + 1);
 	}
+}
 
-	node->level = (uint8) VxDrawLevel(graph->ix);
-	if (node->level > 0)
-	{
-		Size		size = sizeof(VxNodeId) * (Size) node->level * (Size) (1 + graph->ix->m);
+/* Search from the entry point for the row at hand and link it on its layers */
+static void
+insert_node(VxGraph *graph, VxNodeId self, VxMemNode *node, VxEntry entry)
+{
+	VxMemNode  *start = VxGraphNode(graph, entry.node);
+	int			top = Min(node->level, entry.level);
 
-		node->upper = MemoryContextAllocZero(graph->context, size);
-		graph->memory += size;
-	}
-	if (graph->entry.node == VX_INVALID_NODE)
+	graph->duplicate = VX_INVALID_NODE;
+	if (!note_duplicate(graph, entry.node, start))
 	{
-		graph->entry.node = self;
-		graph->entry.level = node->level;
+		graph->nbeam = 1;
+		graph->beam[0].id = entry.node;
+		estimate(&graph->query, 1, &start, &graph->beam[0].dist);
+		for (int level = entry.level;
+			 level >= 0 && graph->duplicate == VX_INVALID_NODE; level--)
+		{
+			search_layer(graph, level, level > top ? 1 : graph->ix->ef_construction);
+			if (level <= top && graph->duplicate == VX_INVALID_NODE)
+				choose_neighbors(graph, level);
+		}
 	}
+	if (graph->duplicate != VX_INVALID_NODE)
+		join_chain(graph, self, node, graph->duplicate);
 	else
-		insert_node(graph, self, node);
+		connect_node(graph, self, node, top);
+}
+
+/*
+ * Link a node, the one that VxGraphAddNode gave last, whose vector must still
+ * be where it was.
+ */
+void
+VxGraphLinkNode(VxGraph *graph, VxNodeId self)
+{
+	VxGraphShared *shared = graph->shared;
+	VxMemNode  *node = VxGraphNode(graph, self);
+	VxEntry		entry = VxGraphEntry(graph);
+	bool		locked = false;
+
+	if (node->state != VX_SLOT_LIVE)
+		return;
+	add_uppers(graph, node, VxDrawLevel(graph->ix));
+	if (entry.node == VX_INVALID_NODE || node->level > entry.level)
+	{
+		LWLockAcquire(&shared->entry_lock, LW_EXCLUSIVE);
+		locked = true;
+		entry = VxGraphEntry(graph);
+		if (entry.node != VX_INVALID_NODE && node->level <= entry.level)
+		{
+			LWLockRelease(&shared->entry_lock);
+			locked = false;
+		}
+	}
+
+	graph->self = node;
+	graph->hash = node->hash;
+	graph->limit = Min(pg_atomic_read_u32(&shared->nnodes), MAX_NODES);
+	if (entry.node != VX_INVALID_NODE)
+		insert_node(graph, self, node, entry);
+	if (locked)
+	{
+		pg_write_barrier();
+		if (node->state == VX_SLOT_LIVE)
+			pg_atomic_write_u64(&shared->entry, pack_entry(self, node->level));
+		LWLockRelease(&shared->entry_lock);
+	}
 }

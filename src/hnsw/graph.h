@@ -3,100 +3,177 @@
  * graph.h
  *	  The graph in memory, as CREATE INDEX builds it.
  *
+ * The graph belongs to all participants of a build.  What they share is a
+ * VxGraphShared, and chunks of nodes that are allocated as they are needed, in
+ * a DSA area in a parallel build, else in a memory context.  Each participant
+ * looks at it through a VxGraph of its own.
+ *
  *-------------------------------------------------------------------------
  */
 #ifndef VX_GRAPH_H
 #define VX_GRAPH_H
 
+#include "port/atomics.h"
+#include "storage/lwlock.h"
+#include "utils/dsa.h"
+
 #include "hnsw/hnsw.h"
 
 /*
- * A node: this header, 2m links of level 0, the vector.  Links are packed, the
- * count is in the header.
+ * A node: this header, its code for building, 2m links of level 0.  The code
+ * comes first as that is what a search reads of a node, most of the time.
  */
 typedef struct VxMemNode
 {
+	VxFactors	factors;		/* of the code */
+	VxNodeId	chain;			/* next duplicate, or VX_INVALID_NODE */
+	uint64		hash;			/* of the vector; once the graph is complete,
+								 * the id that the node gets on disk */
+	uint32		row;			/* number of the row in the participant's file */
+	uint16		participant;
+	uint16		nlinks;			/* on level 0 */
 	ItemPointerData tid;
 	uint8		level;
-	uint8		state;			/* live, lone or duplicate */
-	uint16		nlinks;			/* on level 0 */
-	VxNodeId	chain;			/* next duplicate */
-	VxNodeId	head;			/* of a duplicate */
-	float		inv_norm;		/* cosine: 1 / |vector| */
-	VxNodeId   *upper;			/* level * (1 + m): count and links by layer */
-	VxNodeId	links[FLEXIBLE_ARRAY_MEMBER];
+	uint8		state;			/* live, lone or duplicate; free if it takes no
+								 * part */
+	uint32		other;			/* first list of the upper layers; of a
+								 * duplicate, its head */
+	uint8		code[FLEXIBLE_ARRAY_MEMBER];
 } VxMemNode;
 
-/* Neighbors chosen for a new node on one layer */
+/* An array of equal units, in chunks that are allocated when needed */
+typedef enum VxStoreKind
+{
+	VX_STORE_NODES,				/* VxMemNode */
+	VX_STORE_UPPERS,			/* count and m links of an upper layer */
+	VX_STORE_ORDER,				/* VxNodeId, by place on disk */
+	VX_N_STORES
+} VxStoreKind;
+
+typedef struct VxStore
+{
+	Size		unit;			/* bytes */
+	int			shift;			/* chunks have 2^shift units */
+	uint32		max_chunks;
+	uint32		charge;			/* bytes per unit to reserve, beside its own */
+	dsa_pointer *directory;		/* by chunk, shared; 0 if there is none yet */
+	char	  **chunks;			/* by chunk, where this participant has it */
+} VxStore;
+
+/* What a graph is made with; the same for all participants */
+typedef struct VxGraphParams
+{
+	Size		max_memory;
+	int			bits;			/* of the codes for building, if not raw */
+	int			nparticipants;
+	int			tranche;		/* of the locks */
+	uint64		seed;			/* of the hash of vectors */
+} VxGraphParams;
+
+typedef struct VxGraphShared
+{
+	/* unchanging */
+	VxGraphParams params;
+	uint32		nlocks;			/* power of two */
+
+	/* mutable */
+	pg_atomic_uint64 memory;	/* bytes allocated or reserved */
+	pg_atomic_uint32 nnodes;	/* ids given out; some may have no memory */
+	pg_atomic_uint32 nuppers;	/* likewise */
+	pg_atomic_uint32 full;		/* memory is used up */
+	pg_atomic_uint64 entry;		/* level << 32 | node */
+	LWLock		chunk_lock;		/* for whoever allocates a chunk */
+	LWLock		entry_lock;		/* for whoever may replace the entry point */
+	LWLock		locks[FLEXIBLE_ARRAY_MEMBER];	/* of nodes' lists, by id; the
+												 * stores' directories follow */
+} VxGraphShared;
+
+/* The neighbors chosen for a node on one layer */
 typedef struct VxMemNeighbors
 {
 	int			n;
 	VxCandidate nodes[2 * VX_MAX_M];
 } VxMemNeighbors;
 
+/* A participant's view of the graph, and its scratch memory */
 typedef struct VxGraph
 {
 	/* unchanging */
 	const VxIndex *ix;
+	VxCodec		codec;			/* of the codes for building */
+	VxGraphShared *shared;
+	dsa_area   *area;			/* NULL in a serial build */
 	MemoryContext context;
-	Size		node_size;
-	Size		vector_offset;
-	uint32		chunk_nodes;	/* nodes of a chunk, power of two */
-	int			chunk_shift;
+	Size		links_offset;	/* in a node */
+	VxStore		stores[VX_N_STORES];
 
-	/* mutable */
-	char	  **chunks;
-	uint32		nchunks;
-	uint32		max_chunks;
-	uint32		nnodes;
-	Size		memory;			/* bytes allocated */
-	VxEntry		entry;
-
-	/* scratch of the search */
-	uint32	   *visited;		/* by node: the epoch of its last visit */
-	uint32		max_visited;
-	uint32		epoch;
-	VxCandidate *open;
-	VxCandidate *beam;
-	VxCandidate *sorted;
-	VxMemNeighbors *neighbors;	/* by layer */
-	int			max_open;
+	/* of the insertion at hand */
+	VxQuery		query;			/* of the new row */
+	VxQuery		pair;			/* of a node, for the choice of neighbors */
+	float		norm;			/* what VxPrepare said of the new row */
+	uint64		hash;
+	const VxMemNode *self;
+	VxNodeId	limit;			/* ids below this may be visited */
+	VxNodeId	duplicate;		/* a node of the same vector, if one was met */
+	uint8	   *visited;		/* by node: the epoch of its last visit */
+	VxNodeId	max_visited;
+	uint8		epoch;
+	VxCandidate *beam;			/* ascending; see search_layer */
 	int			nbeam;
+	VxMemNeighbors *neighbors;	/* by layer */
 } VxGraph;
 
-extern VxGraph *VxGraphCreate(const VxIndex *ix);
-extern Size VxGraphNodeBytes(const VxGraph *graph);
-extern void VxGraphInsert(VxGraph *graph, const void *vector, ItemPointer tid);
+extern Size VxGraphSharedSize(const VxIndex *ix, const VxGraphParams *params);
+extern void VxGraphSharedInit(VxGraphShared *shared, const VxIndex *ix,
+							  const VxGraphParams *params);
+extern VxGraph *VxGraphAttach(VxGraphShared *shared, const VxIndex *ix,
+							  dsa_area *area);
+extern void VxGraphFreeScratch(VxGraph *graph);
+extern Size VxGraphNodeBytes(const VxIndex *ix, int bits, int nparticipants);
+extern VxMemNode *VxGraphAddNode(VxGraph *graph, const void *vector,
+								 ItemPointer tid, VxNodeId *id);
+extern void VxGraphLinkNode(VxGraph *graph, VxNodeId id);
+extern VxNodeId VxGraphCount(const VxGraph *graph);
+extern VxEntry VxGraphEntry(const VxGraph *graph);
+extern char *VxGraphChunk(VxGraph *graph, VxStoreKind kind, uint32 chunk);
+extern bool VxGraphReserve(VxGraph *graph, VxStoreKind kind, uint32 i);
+
+/* Unit i of a store, which must have memory */
+static inline void *
+VxGraphUnit(VxGraph *graph, VxStoreKind kind, uint32 i)
+{
+	VxStore    *store = &graph->stores[kind];
+	uint32		chunk = i >> store->shift;
+	char	   *base = store->chunks[chunk];
+
+	if (unlikely(base == NULL))
+		base = VxGraphChunk(graph, kind, chunk);
+	return base + (Size) (i & ((UINT32_C(1) << store->shift) - 1)) * store->unit;
+}
 
 static inline VxMemNode *
-VxGraphNode(const VxGraph *graph, VxNodeId id)
+VxGraphNode(VxGraph *graph, VxNodeId id)
 {
-	return (VxMemNode *) (graph->chunks[id >> graph->chunk_shift] +
-						  (Size) (id & (graph->chunk_nodes - 1)) * graph->node_size);
+	return VxGraphUnit(graph, VX_STORE_NODES, id);
 }
 
-static inline char *
-VxGraphVector(const VxGraph *graph, VxNodeId id)
-{
-	return (char *) VxGraphNode(graph, id) + graph->vector_offset;
-}
-
-/* Links of a node on a layer, and where their count is */
+/*
+ * Links of a node on a layer, and their number.  Others may be changing the
+ * list: then what is read is some of its old and some of its new links.
+ */
 static inline VxNodeId *
-VxGraphLinks(const VxGraph *graph, VxMemNode *node, int level, int *n)
+VxGraphLinks(VxGraph *graph, VxMemNode *node, int level, int *n)
 {
+	VxNodeId   *list;
+
 	if (level == 0)
 	{
-		*n = node->nlinks;
-		return node->links;
+		*n = *(volatile uint16 *) &node->nlinks;
+		return (VxNodeId *) ((char *) node + graph->links_offset);
 	}
-	else
-	{
-		VxNodeId   *list = node->upper + (Size) (level - 1) * (Size) (1 + graph->ix->m);
-
-		*n = (int) list[0];
-		return list + 1;
-	}
+	list = VxGraphUnit(graph, VX_STORE_UPPERS, node->other + (uint32) level - 1);
+	*n = (int) *(volatile VxNodeId *) list;
+	return list + 1;
 }
 
 #endif							/* VX_GRAPH_H */

@@ -156,6 +156,7 @@ vx_hnswhandler(PG_FUNCTION_ARGS)
 	am->amparallelvacuumoptions = VACUUM_OPTION_PARALLEL_BULKDEL |
 		VACUUM_OPTION_PARALLEL_COND_CLEANUP;
 	am->amkeytype = InvalidOid;
+	VxSetCanBuildParallel(am);
 
 	am->ambuild = vxbuild;
 	am->ambuildempty = vxbuildempty;

@@ -148,13 +148,13 @@ VxPageSlot(const VxIndex *ix, Page page, int slot)
 }
 
 static inline uint8 *
-VxSlotCode(const VxIndex *ix, VxNodeSlot slot)
+VxSlotCode(const VxIndex *ix, const VxNodeSlotData *slot)
 {
 	return (uint8 *) slot + ix->code_offset;
 }
 
 static inline VxNodeId *
-VxSlotLinks(const VxIndex *ix, VxNodeSlot slot)
+VxSlotLinks(const VxIndex *ix, const VxNodeSlotData *slot)
 {
 	return (VxNodeId *) ((char *) slot + ix->link_offset);
 }
@@ -204,6 +204,7 @@ extern bool VxChangeEntry(Relation index, const VxIndex *ix, VxNodeId old,
 extern bool VxNoteDead(Relation index, const VxIndex *ix, bool dead);
 extern bool VxReadDead(Relation index);
 extern void VxRecordFreeSlots(Relation index, BlockNumber block);
+extern Page VxLockReadNodePage(Relation index, Buffer buffer, int mode);
 extern Buffer VxLockNodePage(Relation index, BlockNumber block, int mode,
 							 BufferAccessStrategy strategy);
 pg_noreturn extern void VxDamaged(Relation index, BlockNumber block,
@@ -213,6 +214,10 @@ extern VxNodeId VxCurrentNodes(Relation index, const VxIndex *ix);
 /* Vectors on pages */
 extern void VxReadVector(Relation index, const VxIndex *ix, VxNodeId id,
 						 void *out, BufferAccessStrategy strategy);
+
+extern double VxVectorDistance(Relation index, const VxIndex *ix, VxNodeId id,
+							   const void *from, void *scratch);
+extern void VxPrefetchVector(Relation index, const VxIndex *ix, VxNodeId id);
 
 /* A row as it goes into a slot */
 typedef struct VxNewRow
@@ -250,56 +255,34 @@ extern void VxWalPut(Page page, void *to, const void *from, Size size);
 extern void VxWalRaiseLower(Page page, Size end);
 extern void VxWalFinish(void);
 
-/* ------------------------------------------------------------------- pins.c */
+/* ----------------------------------------------------------------- reader.c */
 
-#define VX_MAX_PINS 256
-#define VX_PIN_TABLE_BITS 10
-#define VX_PIN_TABLE_SIZE (1 << VX_PIN_TABLE_BITS)	/* several times the pins */
-
-typedef struct VxPin
-{
-	BlockNumber block;
-	Buffer		buffer;			/* InvalidBuffer if the entry is empty */
-} VxPin;
-
-/* Pages that a walk keeps pinned: an open-addressing table */
-typedef struct VxPins
-{
-	Relation	index;
-	int			max;			/* pins that a walk may hold */
-	int			n;
-	int			used[VX_MAX_PINS];	/* entries in use */
-	VxPin		table[VX_PIN_TABLE_SIZE];
-} VxPins;
+typedef struct VxReader VxReader;
 
 extern Buffer VxReadBuffer(Relation index, BlockNumber block);
-extern void VxPinsInit(VxPins *pins, Relation index);
-extern void VxPinsRelease(VxPins *pins);
-extern void VxPinsLimit(VxPins *pins, int n);
-extern void VxPinPrefetch(VxPins *pins, BlockNumber block);
-extern VxPin *VxPinPage(VxPins *pins, BlockNumber block);
-extern Page VxLockPin(VxPin *pin);
-extern void VxUnlockPin(VxPin *pin);
+extern void VxPrefetchBuffer(Relation index, BlockNumber block);
+extern VxReader *VxReaderCreate(Relation index, const VxIndex *ix,
+								VxNodeId nnodes);
 
-/* ---------------------------------------------------------------- id sets */
+/* ------------------------------------------------------------------ idset.c */
 
-/*
- * A set of node ids that is cheap to reset: an open-addressing table that
- * turns into a bitmap when that would be smaller.
- */
+/* A set of node ids; see idset.c */
 typedef struct VxIdSet
 {
 	MemoryContext context;
+	uint64		universe;		/* it holds ids below this */
+	bool		dense;			/* many of them, probably */
+	uint32		count;			/* ids in the set */
+	uint64	   *bitmap;			/* NULL if a table */
 	VxNodeId   *table;			/* id + 1, 0 is empty; NULL if a bitmap */
 	uint32		size;			/* of the table, power of two */
-	uint32		count;			/* ids in the set */
-	uint64	   *bitmap;
-	uint64		universe;		/* the bitmap holds ids below this */
 } VxIdSet;
 
-extern void VxIdSetInit(VxIdSet *set, MemoryContext context, uint64 universe);
-extern void VxIdSetReset(VxIdSet *set);
+extern void VxIdSetInit(VxIdSet *set, MemoryContext context, uint64 universe,
+						bool dense);
+extern void VxIdSetReset(VxIdSet *set, uint64 universe);
 extern bool VxIdSetAdd(VxIdSet *set, VxNodeId id);
+extern int	VxIdSetAddNew(VxIdSet *set, VxNodeId *ids, int n);
 extern bool VxIdSetHas(const VxIdSet *set, VxNodeId id);
 extern Size VxIdSetMemory(const VxIdSet *set);
 
@@ -355,9 +338,7 @@ typedef struct VxVisit
 	float		error;			/* its standard deviation */
 	uint16		generation;
 	uint8		state;
-	uint8		level;
 	VxNodeId	chain;
-	ItemPointerData tid;
 } VxVisit;
 
 typedef struct VxWalkStats
@@ -384,7 +365,7 @@ typedef struct VxWalk
 
 	/* mutable */
 	VxNodeId	nnodes;			/* ids below this have pages */
-	VxPins		pins;			/* pages held until the walk stops */
+	VxReader   *reader;			/* of node pages */
 	VxIdSet		visited;
 	VxCandidate *open;			/* heap of nodes to expand */
 	int			nopen;
@@ -413,13 +394,12 @@ extern void VxWalkBeam(VxWalk *walk, int ef);
 extern void VxWalkBeamAdd(VxWalk *walk, float dist);
 extern void VxWalkRun(VxWalk *walk, int level, int64 max_visits);
 extern Size VxWalkMemory(const VxWalk *walk);
-extern int	VxVisitNodes(Relation index, const VxIndex *ix, VxPins *pins,
-						 const VxQuery *query, VxNodeId *ids, int n,
-						 VxVisit *out, VxWalkStats *stats,
-						 uint8 *codes, VxFactors *factors);
-extern int	VxReadLinks(Relation index, const VxIndex *ix, VxPins *pins,
-						VxNodeId id, int level, VxNodeId *links,
-						VxWalkStats *stats);
+extern int	VxVisitNodes(VxReader *reader, const VxQuery *query,
+						 const VxNodeId *ids, int n, VxVisit *out,
+						 VxWalkStats *stats, uint8 *codes,
+						 VxFactors *factors);
+extern int	VxReadLinks(VxReader *reader, VxNodeId id, int level,
+						VxNodeId *links, VxWalkStats *stats);
 extern bool VxReadSlot(Relation index, const VxIndex *ix, VxNodeId id,
 					   VxNodeSlot header, uint8 *code, VxNodeId *links);
 
@@ -435,7 +415,7 @@ typedef struct VxGathered
 	/* mutable */
 	int			n;				/* candidates */
 	VxNodeId   *ids;			/* what to gather */
-	VxVisit    *visits;			/* what was found, in page order */
+	VxVisit    *visits;			/* what was found */
 	uint8	   *codes;			/* parallel to visits */
 	VxFactors  *factors;		/* likewise */
 	VxCandidate *candidates;	/* by distance */
@@ -452,8 +432,7 @@ typedef struct VxLinker
 	const VxIndex *ix;
 
 	/* mutable */
-	VxNodeId	nnodes;			/* ids below this are known to have pages */
-	VxPins		pins;
+	VxReader   *reader;
 	VxWalkStats stats;
 	VxQuery		center;			/* the node whose list is judged */
 	uint8	   *code;			/* of that node */
@@ -530,5 +509,6 @@ extern bytea *vxoptions(Datum reloptions, bool validate);
 extern bool vxvalidate(Oid opclass);
 
 extern void VxHnswInit(void);
+extern void VxPlannerInit(void);
 
 #endif							/* VX_HNSW_H */

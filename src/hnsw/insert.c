@@ -129,26 +129,7 @@ gather_candidates(VxInserter *ins)
 			if ((pass == 0 ? walk->found[i].dist < limit : walk->found[i].dist == limit) &&
 				walk->found[i].id != ins->self)
 				g->ids[n++] = walk->found[i].id;
-	VxPinsRelease(&walk->pins);
 	VxGather(&ins->linker, g, &ins->query, n);
-}
-
-/*
- * Search one layer from entry with a beam of ef_construction; leaves the
- * candidates in ins->found, and the nearest of them in *entry.
- */
-static void
-search_layer(VxInserter *ins, VxEntry *entry, int level)
-{
-	VxWalkReset(&ins->walk);
-	VxWalkBeam(&ins->walk, ins->ix->ef_construction);
-	ins->found.n = 0;
-	if (!VxWalkEnter(&ins->walk, *entry, level))
-		return;
-	VxWalkRun(&ins->walk, level, PG_INT64_MAX);
-	gather_candidates(ins);
-	if (ins->found.n > 0)
-		entry->node = ins->found.candidates[0].id;
 }
 
 /* Choose the neighbors on a layer among the candidates */
@@ -168,6 +149,15 @@ choose_neighbors(VxInserter *ins, int level)
 	}
 }
 
+/* Forget the nodes of a layer */
+static void
+reset_walk(VxInserter *ins)
+{
+	VxWalkReset(&ins->walk);
+	VxWalkBeam(&ins->walk, ins->ix->ef_construction);
+	ins->found.n = 0;
+}
+
 /*
  * Find neighbors on all layers up to level, and leave the candidates of level
  * 0 in ins->found.  Layers above the entry point's stay empty.
@@ -177,17 +167,22 @@ find_neighbors(VxInserter *ins, VxEntry entry, int level)
 {
 	for (int l = 0; l <= level; l++)
 		ins->neighbors[l].n = 0;
-	ins->found.n = 0;
-	if (entry.node == VX_INVALID_NODE)
+	reset_walk(ins);
+	if (entry.node == VX_INVALID_NODE || !VxWalkDescend(&ins->walk, &entry, level))
 		return;
-	VxWalkReset(&ins->walk);
-	if (VxWalkDescend(&ins->walk, &entry, level))
-		for (int l = Min(level, entry.level); l >= 0; l--)
-		{
-			search_layer(ins, &entry, l);
-			choose_neighbors(ins, l);
-		}
-	VxPinsRelease(&ins->walk.pins);
+	for (int l = Min(level, entry.level);; l--)
+	{
+		VxWalkRun(&ins->walk, l, PG_INT64_MAX);
+		gather_candidates(ins);
+		choose_neighbors(ins, l);
+		if (l == 0)
+			return;
+		if (ins->found.n > 0)
+			entry.node = ins->found.candidates[0].id;
+		reset_walk(ins);
+		if (!VxWalkEnter(&ins->walk, entry, l - 1))
+			return;
+	}
 }
 
 /* ----------------------------------------------------------------- duplicates */

@@ -3,8 +3,8 @@
  * links.c
  *	  Lists of links on disk: judging them by codes, and changing them.
  *
- * Judging a list takes the codes of all nodes in it.  They are gathered, page
- * by page, into memory; everything after that happens without any lock, and a
+ * Judging a list takes the codes of all nodes in it.  They are gathered into
+ * memory; everything after that happens without any lock, and a
  * list is changed only if it still is what was judged.
  *
  * A list that is full when a link is offered is cut down to what the heuristic
@@ -20,7 +20,7 @@
 #include "utils/memutils.h"
 #include "utils/rel.h"
 
-#include "hnsw/hnsw.h"
+#include "hnsw/reader.h"
 
 /* Times that a list is judged again because it changed meanwhile */
 #define MAX_ATTEMPTS 5
@@ -78,7 +78,6 @@ sort_candidates(VxCandidate *c, int n)
 /*
  * Gather the n nodes g->ids, n <= g->max, as seen from a query; those that are
  * no live nodes, nor head a chain, are left out.  The ids must have pages.
- * Without a query there are no distances, and the candidates in no order.
  */
 void
 VxGather(VxLinker *linker, VxGathered *g, const VxQuery *query, int n)
@@ -86,20 +85,18 @@ VxGather(VxLinker *linker, VxGathered *g, const VxQuery *query, int n)
 	int			found;
 
 	Assert(n <= g->max);
-	found = VxVisitNodes(linker->index, linker->ix, &linker->pins, query, g->ids, n,
-						 g->visits, &linker->stats, g->codes, g->factors);
-	VxPinsRelease(&linker->pins);
+	found = VxVisitNodes(linker->reader, query, g->ids, n, g->visits, &linker->stats,
+						 g->codes, g->factors);
 	g->n = 0;
 	for (int i = 0; i < found; i++)
 	{
 		if (g->visits[i].state != VX_SLOT_LIVE && g->visits[i].chain == VX_INVALID_NODE)
 			continue;
-		g->candidates[g->n].dist = query ? g->visits[i].dist : 0;
+		g->candidates[g->n].dist = g->visits[i].dist;
 		g->candidates[g->n].id = (VxNodeId) i;
 		g->n++;
 	}
-	if (query)
-		sort_candidates(g->candidates, g->n);
+	sort_candidates(g->candidates, g->n);
 	for (int i = 0; i < g->n; i++)
 	{
 		/* so far, the id was the index */
@@ -157,9 +154,8 @@ VxLinkerInit(VxLinker *linker, Relation index, const VxIndex *ix)
 {
 	linker->index = index;
 	linker->ix = ix;
-	linker->nnodes = VxCurrentNodes(index, ix);
 	memset(&linker->stats, 0, sizeof(linker->stats));
-	VxPinsInit(&linker->pins, index);
+	linker->reader = VxReaderCreate(index, ix, VxCurrentNodes(index, ix));
 	VxQueryInit(&linker->center, &ix->codec, palloc(VxQueryMemory(&ix->codec)));
 	linker->code = palloc((Size) ix->codec.nbytes);
 	/* a full list, and as many links offered */
@@ -170,11 +166,11 @@ VxLinkerInit(VxLinker *linker, Relation index, const VxIndex *ix)
 bool
 VxHasPage(VxLinker *linker, VxNodeId id)
 {
-	if (id < linker->nnodes)
+	if (id < linker->reader->nnodes)
 		return true;
 	if (id != VX_INVALID_NODE)
-		linker->nnodes = VxCurrentNodes(linker->index, linker->ix);
-	return id < linker->nnodes;
+		linker->reader->nnodes = VxCurrentNodes(linker->index, linker->ix);
+	return id < linker->reader->nnodes;
 }
 
 static bool
@@ -316,8 +312,7 @@ read_list(VxLinker *linker, VxNodeId from, int level, VxNodeSlot header,
 	*holder = header->upper;
 	if (!VxHasPage(linker, *holder))
 		return false;
-	*n = VxReadLinks(linker->index, ix, &linker->pins, from, level, links, &linker->stats);
-	VxPinsRelease(&linker->pins);
+	*n = VxReadLinks(linker->reader, from, level, links, &linker->stats);
 	return true;
 }
 

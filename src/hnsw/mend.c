@@ -71,7 +71,6 @@ struct VxMend
 	uint32		stripe;
 	PGAlignedBlock old;			/* the page as it was read */
 	MemoryContext page_context; /* reset after every page */
-	VxPins		pins;			/* pages of nodes that are gone */
 	VxLinker	linker;
 	VxGathered	codes;			/* of all nodes in the batch */
 	int			npatients;
@@ -133,7 +132,9 @@ gather_batch(VxMend *mend)
 
 	if (mend->nunion == 0)
 		return;
-	VxGather(&mend->linker, g, NULL, mend->nunion);
+	/* distances do not matter here, but are estimated from something */
+	VxQueryFromCode(&mend->linker.center, &mend->patients[0].factors, mend->patients[0].code);
+	VxGather(&mend->linker, g, &mend->linker.center, mend->nunion);
 	for (int i = 0; i < g->n; i++)
 		mend->where[find_place(mend, g->candidates[i].id)] = g->order[i];
 }
@@ -219,7 +220,7 @@ links_of_gone(VxMend *mend, VxNodeId id, int level, VxNodeId *links)
 		return n;
 	}
 	VxVacuumDelay();
-	return VxReadLinks(vac->index, vac->ix, &mend->pins, id, level, links, &stats);
+	return VxReadLinks(mend->linker.reader, id, level, links, &stats);
 }
 
 static bool
@@ -429,7 +430,6 @@ finish_batch(VxMend *mend)
 
 	if (mend->npatients > 0)
 	{
-		VxPinsRelease(&mend->pins);
 		gather_batch(mend);
 		for (int i = 0; i < mend->npatients; i++)
 		{
@@ -565,7 +565,6 @@ mend_page(VxMend *mend)
 		}
 	}
 	complete &= finish_batch(mend);
-	VxPinsRelease(&mend->pins);
 	return complete;
 }
 
@@ -579,7 +578,6 @@ VxMendLinks(VxVacuum *vac)
 	mend->vac = vac;
 	memset(mend->ids, 0xFF, sizeof(mend->ids));
 	mend->nunion = 0;
-	VxPinsInit(&mend->pins, vac->index);
 	VxLinkerInit(&mend->linker, vac->index, vac->ix);
 	VxGatheredInit(&mend->codes, vac->ix, MAX_UNION);
 	mend->page_context = AllocSetContextCreate(CurrentMemoryContext, "hnsw vacuum page",

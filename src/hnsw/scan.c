@@ -39,6 +39,9 @@
 /* Lower bounds lie this many standard deviations below the estimate */
 #define BOUND_DEVIATIONS 2.0f
 
+/* Of this many hits the vectors are asked for at once */
+#define PREFETCH_VECTORS 16
+
 /* A row that waits to be returned */
 typedef struct VxHit
 {
@@ -80,6 +83,7 @@ struct VxSearch
 	VxHit	   *hits;			/* min-heap by key */
 	int			nhits;
 	int			max_hits;
+	double		queued;			/* what the walk found within is in the heap */
 	VxHit	   *late;			/* rows kept back */
 	int			nlate;
 	int			max_late;
@@ -143,8 +147,9 @@ sift_down(VxHit *hits, int n, int i)
 	hits[i] = hit;
 }
 
+/* Append a hit; the heap is one again after heapify or sift_up */
 static void
-push_hit(VxSearch *search, double key, VxNodeId id, uint16 generation, bool exact)
+append_hit(VxSearch *search, double key, VxNodeId id, uint16 generation, bool exact)
 {
 	VxHit	   *hit;
 
@@ -154,7 +159,13 @@ push_hit(VxSearch *search, double key, VxNodeId id, uint16 generation, bool exac
 	hit->id = id;
 	hit->generation = generation;
 	hit->exact = exact;
-	sift_up(search->hits, search->nhits - 1);
+}
+
+static void
+heapify(VxHit *hits, int n)
+{
+	for (int i = n / 2 - 1; i >= 0; i--)
+		sift_down(hits, n, i);
 }
 
 static VxHit
@@ -195,19 +206,43 @@ lower_bound(float dist, float error)
 
 /* ---------------------------------------------------------------- the walk */
 
-/* Move what the walk found into the queue */
+/*
+ * Move what the walk found, as far as it lies within a bound, into the queue,
+ * which then holds all hits within it.
+ */
 static void
-queue_found(VxSearch *search)
+queue_found(VxSearch *search, double bound)
 {
 	VxWalk	   *walk = &search->walk;
+	int			left = 0;
 
 	for (int i = 0; i < walk->nfound; i++)
 	{
 		const VxVisit *v = &walk->found[i];
+		double		key = lower_bound(v->dist, v->error);
 
-		push_hit(search, lower_bound(v->dist, v->error), v->id, v->generation, false);
+		if (key > bound)
+			walk->found[left++] = *v;
+		else
+			append_hit(search, key, v->id, v->generation, false);
 	}
-	walk->nfound = 0;
+	walk->nfound = left;
+	heapify(search->hits, search->nhits);
+	search->queued = bound;
+}
+
+/*
+ * Queue what a walk found.  Most of it lies beyond the beam and is not looked
+ * at again unless many rows are wanted, so that is left for later.
+ */
+static void
+queue_beam(VxSearch *search)
+{
+	const VxWalk *walk = &search->walk;
+
+	queue_found(search, walk->nbeam < walk->beam_size ? INFINITY : walk->beam[0]);
+	for (int i = 0; i < Min(search->nhits, PREFETCH_VECTORS); i++)
+		VxPrefetchVector(search->index, search->ix, search->hits[i].id);
 }
 
 /* May the search read all nodes, by its settings? */
@@ -235,7 +270,7 @@ start_walk(VxSearch *search)
 	VxWalk	   *walk = &search->walk;
 	bool		entered = false;
 
-	VxWalkReset(walk);
+	VxWalkBeam(walk, search->ef);
 	for (int attempt = 0; attempt < 10 && !entered; attempt++)
 	{
 		VxEntry		entry = VxReadEntry(search->index);
@@ -243,14 +278,10 @@ start_walk(VxSearch *search)
 		if (entry.node == VX_INVALID_NODE)
 			break;
 		entered = VxWalkDescend(walk, &entry, 0);
-		VxIdSetReset(&walk->visited);
-		VxWalkBeam(walk, search->ef);
-		entered = entered && VxWalkEnter(walk, entry, 0);
 	}
 	if (entered)
 		VxWalkRun(walk, 0, flat_threshold(search));
-	VxPinsRelease(&walk->pins);
-	queue_found(search);
+	queue_beam(search);
 }
 
 /*
@@ -264,12 +295,12 @@ resume_walk(VxSearch *search)
 	int64		max_visits = flat_threshold(search);
 
 	search->stats.resumes++;
+	queue_found(search, INFINITY);
 	VxWalkBeam(walk, search->step);
 	for (int i = 0; i < search->nhits; i++)
 		VxWalkBeamAdd(walk, (float) search->hits[i].key);
 	VxWalkRun(walk, 0, Min(max_visits, Max(search->max_tuples, 1)));
-	VxPinsRelease(&walk->pins);
-	queue_found(search);
+	queue_beam(search);
 }
 
 static bool
@@ -305,7 +336,8 @@ best_add(VxBest *best, double key, VxNodeId id, uint16 generation, bool exact)
 			return;
 		pop_hit(search);
 	}
-	push_hit(search, -key, id, generation, exact);
+	append_hit(search, -key, id, generation, exact);
+	sift_up(search->hits, search->nhits - 1);
 }
 
 /* Take up the rows of one node page, which is locked */
@@ -394,8 +426,7 @@ flat_pass(VxSearch *search)
 
 	for (int i = 0; i < search->nhits; i++)
 		search->hits[i].key = -search->hits[i].key;
-	for (int i = search->nhits / 2 - 1; i >= 0; i--)
-		sift_down(search->hits, search->nhits, i);
+	heapify(search->hits, search->nhits);
 	search->flat_more = best.overflow;
 	search->quota = PG_INT64_MAX;
 }
@@ -465,9 +496,9 @@ rank_top(VxSearch *search)
 {
 	VxHit	   *top = &search->hits[0];
 
-	VxReadVector(search->index, search->ix, top->id, search->scratch, NULL);
+	top->key = VxVectorDistance(search->index, search->ix, top->id, search->vector,
+								search->scratch);
 	search->stats.vectors++;
-	top->key = VxExactDistance(&search->ix->codec, search->scratch, search->vector);
 	top->exact = true;
 	sift_down(search->hits, search->nhits, 0);
 }
@@ -596,6 +627,9 @@ next_hit(VxSearch *search, VxHit *hit)
 	for (;;)
 	{
 		CHECK_FOR_INTERRUPTS();
+		if (search->walk.nfound > 0 &&
+			(search->nhits == 0 || search->hits[0].key > search->queued))
+			queue_found(search, INFINITY);
 		if ((search->nhits == 0 || search->nreturned >= search->quota) &&
 			!search_more(search))
 			break;
@@ -664,7 +698,7 @@ VxSearchBegin(Relation index, const VxIndex *ix)
 	search->vector = palloc0((Size) ix->codec.vector_bytes);
 	search->scratch = palloc((Size) ix->codec.vector_bytes);
 	VxWalkInit(&search->walk, index, ix, &search->query, &search->stats);
-	VxIdSetInit(&search->returned, search->context, search->walk.nnodes);
+	VxIdSetInit(&search->returned, search->context, search->walk.nnodes, false);
 	return search;
 }
 
@@ -683,8 +717,7 @@ VxSearchStart(VxSearch *search, const void *vector)
 	search->max_memory = (Size) ((double) work_mem * 1024.0 * vx_scan_mem_multiplier);
 
 	VxWalkReset(&search->walk);
-	search->returned.universe = search->walk.nnodes;
-	VxIdSetReset(&search->returned);
+	VxIdSetReset(&search->returned, search->walk.nnodes);
 	memset(&search->stats, 0, sizeof(search->stats));
 	search->started = false;
 	search->flat = false;

@@ -17,13 +17,14 @@
  */
 #include "postgres.h"
 
+#include <float.h>
 #include <math.h>
 
 #include "miscadmin.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
 
-#include "hnsw/hnsw.h"
+#include "hnsw/reader.h"
 
 #define INITIAL_ROOM 512
 
@@ -80,222 +81,225 @@ VxReadSlot(Relation index, const VxIndex *ix, VxNodeId id, VxNodeSlot header,
  * slot that names the node as its owner counts.
  */
 static int
-read_upper_links(Relation index, const VxIndex *ix, VxPins *pins, VxNodeId upper,
-				 VxNodeId owner, int level, VxNodeId *links)
+read_upper_links(VxReader *reader, VxNodeId upper, VxNodeId owner, int level,
+				 VxNodeId *links)
 {
-	VxUpperSlot slot;
-	VxPin	   *pin;
-	int			n = 0;
+	const VxIndex *ix = reader->ix;
+	VxPeek		peek;
+	int			n;
 
-	if (upper >= VxCurrentNodes(index, ix) || level > ix->max_level)
+	if (level > ix->max_level)
 		return 0;
-	VxPinsLimit(pins, 1);
-	pin = VxPinPage(pins, VxNodeBlock(ix, upper));
-	slot = VxPageSlot(ix, VxLockPin(pin), VxSlotNumber(ix, upper));
-	if (slot->state == VX_SLOT_UPPER && slot->owner == owner && slot->level >= level)
-		n = copy_links(VxUpperLinks(ix, slot, level), ix->m, links);
-	VxUnlockPin(pin);
-	return n;
+	for (bool may_peek = true;; may_peek = false)
+	{
+		const VxUpperSlotData *slot = VxReaderSlot(reader, upper, may_peek, &peek);
+
+		n = 0;
+		if (slot->state == VX_SLOT_UPPER && slot->owner == owner && slot->level >= level)
+			n = copy_links(slot->links + (Size) (level - 1) * (Size) ix->m, ix->m, links);
+		if (VxPeekConfirm(reader, &peek))
+			return n;
+	}
 }
 
 /*
  * Copy the links of a node on a layer; returns their number, 0 if the slot is
- * no node any more.
+ * no node any more.  The id, like all that are read, must have a page.
  */
 int
-VxReadLinks(Relation index, const VxIndex *ix, VxPins *pins, VxNodeId id,
-			int level, VxNodeId *links, VxWalkStats *stats)
+VxReadLinks(VxReader *reader, VxNodeId id, int level, VxNodeId *links,
+			VxWalkStats *stats)
 {
-	VxNodeId	upper = VX_INVALID_NODE;
-	int			n = 0;
-	VxPin	   *pin;
-	VxNodeSlot	slot;
+	const VxIndex *ix = reader->ix;
+	VxNodeId	upper;
+	VxPeek		peek;
+	int			n;
 
-	VxPinsLimit(pins, 1);
-	pin = VxPinPage(pins, VxNodeBlock(ix, id));
-	slot = VxPageSlot(ix, VxLockPin(pin), VxSlotNumber(ix, id));
 	stats->pages++;
-	if (VxStateIsNode(slot->state) && level == 0)
-		n = copy_links(VxSlotLinks(ix, slot), 2 * ix->m, links);
-	else if (VxStateIsNode(slot->state))
-		upper = slot->upper;
-	VxUnlockPin(pin);
+	for (bool may_peek = true;; may_peek = false)
+	{
+		const VxNodeSlotData *slot = VxReaderSlot(reader, id, may_peek, &peek);
 
-	if (upper != VX_INVALID_NODE)
+		upper = VX_INVALID_NODE;
+		n = 0;
+		if (VxStateIsNode(slot->state) && level == 0)
+			n = copy_links(VxSlotLinks(ix, slot), 2 * ix->m, links);
+		else if (VxStateIsNode(slot->state))
+			upper = slot->upper;
+		if (VxPeekConfirm(reader, &peek))
+			break;
+	}
+	if (upper < reader->nnodes)
 	{
 		stats->pages++;
-		n = read_upper_links(index, ix, pins, upper, id, level, links);
+		n = read_upper_links(reader, upper, id, level, links);
 	}
 	return n;
 }
 
-static int
-compare_ids(const void *a, const void *b)
+/* Slots to look at together */
+typedef struct VxBatch
 {
-	VxNodeId	x = *(const VxNodeId *) a;
-	VxNodeId	y = *(const VxNodeId *) b;
-
-	return x < y ? -1 : x > y;
-}
-
-static void
-sort_ids(VxNodeId *ids, int n)
-{
-	if (n > 64)
-	{
-		qsort(ids, (size_t) n, sizeof(VxNodeId), compare_ids);
-		return;
-	}
-	for (int i = 1; i < n; i++)
-	{
-		VxNodeId	id = ids[i];
-		int			j = i;
-
-		for (; j > 0 && ids[j - 1] > id; j--)
-			ids[j] = ids[j - 1];
-		ids[j] = id;
-	}
-}
-
-/* Visit the nodes ids[0 .. n-1] of one page, which is locked */
-static int
-visit_page(const VxIndex *ix, Page page, const VxQuery *query,
-		   const VxNodeId *ids, int n, VxVisit *out, uint8 *codes,
-		   VxFactors *factors)
-{
-	const uint8_t *code[VX_ESTIMATE_MAX];
-	VxFactors	factor[VX_ESTIMATE_MAX];
-	float		dist[VX_ESTIMATE_MAX];
-	float		error[VX_ESTIMATE_MAX];
-	int			nout = 0;
-
-	for (int i = 0; i < n; i++)
-	{
-		VxNodeSlot	slot = VxPageSlot(ix, page, VxSlotNumber(ix, ids[i]));
-
-		if (!VxStateIsNode(slot->state))
-			continue;
-		out[nout].id = ids[i];
-		out[nout].generation = slot->generation;
-		out[nout].state = slot->state;
-		out[nout].level = slot->level;
-		out[nout].chain = slot->chain;
-		out[nout].tid = slot->tid;
-		code[nout] = VxSlotCode(ix, slot);
-		factor[nout] = slot->factors;
-		nout++;
-	}
-	if (query && nout > 0)
-	{
-		VxEstimate(query, nout, code, factor, dist, error);
-		for (int i = 0; i < nout; i++)
-		{
-			out[i].dist = dist[i];
-			out[i].error = error[i];
-		}
-	}
-	if (codes)
-	{
-		for (int i = 0; i < nout; i++)
-		{
-			memcpy(codes + (Size) i * (Size) ix->codec.nbytes, code[i],
-				   (Size) ix->codec.nbytes);
-			factors[i] = factor[i];
-		}
-	}
-	return nout;
-}
-
-/* Nodes to look at that lie on the same page */
-typedef struct VxGroup
-{
-	VxPin	   *pin;
-	int			begin;			/* in the sorted list of ids */
-	int			end;
-} VxGroup;
+	int			n;
+	VxNodeId	ids[VX_ESTIMATE_MAX];
+	const VxNodeSlotData *slots[VX_ESTIMATE_MAX];
+	VxPeek		peeks[VX_ESTIMATE_MAX];
+} VxBatch;
 
 /* Bytes of a slot that looking at it reads, fetched ahead up to this much */
 #define MAX_PREFETCH_BYTES 512
 
-static void
-prefetch_slot(const VxIndex *ix, Page page, VxNodeId id)
+static inline void
+prefetch_bytes(const char *from, int size)
 {
-	const char *slot = VxPageSlot(ix, page, VxSlotNumber(ix, id));
-	int			size = Min(ix->code_offset + ix->codec.nbytes, MAX_PREFETCH_BYTES);
-
 	for (int i = 0; i < size; i += 64)
-		__builtin_prefetch(slot + i);
+		__builtin_prefetch(from + i);
 }
 
 /*
- * Group ids from a sorted list by page, and pin those pages, as many as may be
- * pinned.  Returns the number of groups; *begin is moved to what is left.
+ * Find the slots of a batch: on their pages where those can be peeked at, else
+ * copied, after all pages that are not in shared buffers have been asked for.
  */
-static int
-pin_groups(const VxIndex *ix, VxPins *pins, const VxNodeId *ids, int n, int *begin,
-		   VxGroup *groups)
+static void
+find_slots(VxReader *reader, VxBatch *batch, bool may_peek)
 {
-	int			max = pins->max - pins->n;
-	int			ngroups = 0;
-	int			i = *begin;
+	const VxIndex *ix = reader->ix;
+	int			size = Min(ix->code_offset + ix->codec.nbytes, MAX_PREFETCH_BYTES);
+	int			nmissed = 0;
+	int			missed[VX_ESTIMATE_MAX];
 
-	for (; i < n && ngroups < max; ngroups++)
+	for (int i = 0; i < batch->n; i++)
+		VxPeekPrefetch(reader, VxStripeOf(ix, batch->ids[i]));
+	for (int i = 0; i < batch->n; i++)
 	{
-		BlockNumber block = VxNodeBlock(ix, ids[i]);
+		Page		page = VxPeekPage(reader, VxStripeOf(ix, batch->ids[i]), &batch->peeks[i]);
 
-		groups[ngroups].begin = i;
-		while (i < n && VxNodeBlock(ix, ids[i]) == block &&
-			   i - groups[ngroups].begin < VX_ESTIMATE_MAX)
-			i++;
-		groups[ngroups].end = i;
-		VxPinPrefetch(pins, block);
+		if (page != NULL && may_peek)
+		{
+			batch->slots[i] = VxPageSlot(ix, page, VxSlotNumber(ix, batch->ids[i]));
+			prefetch_bytes((const char *) batch->slots[i], size);
+		}
+		else
+			missed[nmissed++] = i;
 	}
-	*begin = i;
-
-	for (int g = 0; g < ngroups; g++)
+	if (nmissed > 1)
+		for (int i = 0; i < nmissed; i++)
+			VxReaderPrefetch(reader, VxStripeOf(ix, batch->ids[missed[i]]));
+	for (int i = 0; i < nmissed; i++)
 	{
-		groups[g].pin = VxPinPage(pins, VxNodeBlock(ix, ids[groups[g].begin]));
-		for (i = groups[g].begin; i < groups[g].end; i++)
-			prefetch_slot(ix, BufferGetPage(groups[g].pin->buffer), ids[i]);
+		int			at = missed[i];
+
+		batch->peeks[at].desc = NULL;
+		batch->slots[at] = VxReadSlotLocked(reader, batch->ids[at], at);
 	}
-	return ngroups;
+}
+
+/* Where a batch's nodes, with estimates, go; see VxVisitNodes */
+typedef struct VxVisitOut
+{
+	VxVisit    *visits;
+	uint8	   *codes;			/* or NULL */
+	VxFactors  *factors;		/* if codes are wanted */
+	int			n;
+} VxVisitOut;
+
+/* A node of a batch that was estimated: keep it, with its code if wanted */
+static inline void
+keep_visit(const VxReader *reader, VxVisitOut *out, VxNodeId id,
+		   const VxNodeSlotData *slot, float dist, float error)
+{
+	const VxIndex *ix = reader->ix;
+	VxVisit    *visit = &out->visits[out->n];
+
+	visit->id = id;
+	visit->dist = dist;
+	visit->error = error;
+	visit->generation = slot->generation;
+	visit->state = slot->state;
+	visit->chain = slot->chain;
+	if (out->codes)
+	{
+		memcpy(out->codes + (Size) out->n * (Size) ix->codec.nbytes,
+			   VxSlotCode(ix, slot), (Size) ix->codec.nbytes);
+		out->factors[out->n] = slot->factors;
+	}
+	if (dist < reader->near)
+		prefetch_bytes((const char *) VxSlotLinks(ix, slot),
+					   2 * ix->m * (int) sizeof(VxNodeId));
+	out->n++;
+}
+
+/*
+ * Estimate the nodes of a batch and keep those whose look holds.  What does
+ * not is left in the batch.
+ */
+static void
+estimate_batch(VxReader *reader, const VxQuery *query, VxBatch *batch, VxVisitOut *out)
+{
+	const VxIndex *ix = reader->ix;
+	const uint8_t *codes[VX_ESTIMATE_MAX];
+	VxFactors	factors[VX_ESTIMATE_MAX];
+	float		dist[VX_ESTIMATE_MAX];
+	float		error[VX_ESTIMATE_MAX];
+	int			from[VX_ESTIMATE_MAX];
+	int			n = 0;
+	int			nleft = 0;
+
+	for (int i = 0; i < batch->n; i++)
+	{
+		const VxNodeSlotData *slot = batch->slots[i];
+
+		if (VxStateIsNode(slot->state))
+		{
+			codes[n] = VxSlotCode(ix, slot);
+			factors[n] = slot->factors;
+			from[n++] = i;
+		}
+		else if (!VxPeekConfirm(reader, &batch->peeks[i]))
+			batch->ids[nleft++] = batch->ids[i];
+	}
+	VxEstimate(query, n, codes, factors, dist, error);
+	for (int j = 0; j < n; j++)
+	{
+		int			i = from[j];
+
+		keep_visit(reader, out, batch->ids[i], batch->slots[i], dist[j], error[j]);
+		if (!VxPeekConfirm(reader, &batch->peeks[i]))
+		{
+			out->n--;
+			batch->ids[nleft++] = batch->ids[i];
+		}
+	}
+	batch->n = nleft;
 }
 
 /*
  * Look at n nodes, whose ids must have pages: puts those that are nodes of the
- * graph, with their estimated distance if there is a query, into out (room for
- * n), copies their codes and factors unless codes is NULL, and returns their
- * number.  Sorts ids.  Leaves pages pinned.
+ * graph, with their estimated distance, into out (room for n), copies their
+ * codes and factors unless codes is NULL, and returns their number.
  */
 int
-VxVisitNodes(Relation index, const VxIndex *ix, VxPins *pins,
-			 const VxQuery *query, VxNodeId *ids, int n, VxVisit *out,
-			 VxWalkStats *stats, uint8 *codes, VxFactors *factors)
+VxVisitNodes(VxReader *reader, const VxQuery *query, const VxNodeId *ids, int n,
+			 VxVisit *visits, VxWalkStats *stats, uint8 *codes, VxFactors *factors)
 {
-	VxGroup		groups[VX_MAX_PINS];
-	int			nout = 0;
+	VxVisitOut	out = {visits, codes, factors, 0};
+	VxBatch		batch;
 
-	sort_ids(ids, n);
-	VxPinsLimit(pins, n);
-	for (int begin = 0; begin < n; VxPinsLimit(pins, n - begin))
+	for (int done = 0; done < n; done += VX_ESTIMATE_MAX)
 	{
-		int			ngroups = pin_groups(ix, pins, ids, n, &begin, groups);
+		bool		may_peek = true;
 
-		for (int g = 0; g < ngroups; g++)
+		batch.n = Min(n - done, VX_ESTIMATE_MAX);
+		memcpy(batch.ids, ids + done, sizeof(VxNodeId) * (Size) batch.n);
+		for (; batch.n > 0; may_peek = false)
 		{
-			int			got =
-				visit_page(ix, VxLockPin(groups[g].pin), query, ids + groups[g].begin,
-						   groups[g].end - groups[g].begin, out + nout,
-						   codes ? codes + (Size) nout * (Size) ix->codec.nbytes : NULL,
-						   factors ? factors + nout : NULL);
-
-			VxUnlockPin(groups[g].pin);
-			stats->pages++;
-			stats->visited += got;
-			nout += got;
+			find_slots(reader, &batch, may_peek);
+			estimate_batch(reader, query, &batch, &out);
 		}
 	}
-	return nout;
+	stats->pages += n;
+	stats->visited += out.n;
+	return out.n;
 }
 
 /* ------------------------------------------------------------------ the walk */
@@ -331,8 +335,9 @@ VxWalkInit(VxWalk *walk, Relation index, const VxIndex *ix, VxQuery *query,
 	walk->stats = stats;
 	walk->context = CurrentMemoryContext;
 	walk->nnodes = VxCurrentNodes(index, ix);
-	VxIdSetInit(&walk->visited, walk->context, walk->nnodes);
-	VxPinsInit(&walk->pins, index);
+	VxIdSetInit(&walk->visited, walk->context, walk->nnodes, true);
+	VxWalkBeam(walk, 1);
+	walk->reader = VxReaderCreate(index, ix, walk->nnodes);
 }
 
 /* Forget all nodes, for a walk with another query or on another layer */
@@ -340,8 +345,8 @@ void
 VxWalkReset(VxWalk *walk)
 {
 	walk->nnodes = VxCurrentNodes(walk->index, walk->ix);
-	walk->visited.universe = walk->nnodes;
-	VxIdSetReset(&walk->visited);
+	walk->reader->nnodes = walk->nnodes;
+	VxIdSetReset(&walk->visited, walk->nnodes);
 	walk->nopen = 0;
 	walk->ndeferred = 0;
 	walk->nbeam = 0;
@@ -443,37 +448,15 @@ take_visit(VxWalk *walk, const VxVisit *visit)
 	walk->found[walk->nfound++] = *visit;
 }
 
-/* Leave those ids that are not visited yet and have a page; mark them visited */
-static int
-filter_unvisited(VxWalk *walk, VxNodeId *ids, int n)
-{
-	int			left = 0;
-
-	for (int i = 0; i < n; i++)
-		if (ids[i] < walk->nnodes && VxIdSetAdd(&walk->visited, ids[i]))
-			ids[left++] = ids[i];
-	return left;
-}
-
 /*
- * Descend greedily on one layer: replace entry->node by the node nearest to
- * the query that steps to ever nearer neighbors lead to.  Returns false if the
- * entry is no node of the graph.
+ * Descend greedily on one layer: replace entry->node, at distance *best, by the
+ * node nearest to the query that steps to ever nearer neighbors lead to.
  */
-static bool
-walk_greedy(VxWalk *walk, VxEntry *entry, int level)
+static void
+walk_greedy(VxWalk *walk, VxEntry *entry, int level, float *best)
 {
 	VxNodeId	links[2 * VX_MAX_M];
 	VxVisit		visits[2 * VX_MAX_M];
-	float		best;
-
-	VxIdSetReset(&walk->visited);
-	links[0] = entry->node;
-	if (filter_unvisited(walk, links, 1) == 0 ||
-		VxVisitNodes(walk->index, walk->ix, &walk->pins, walk->query, links, 1, visits,
-					 walk->stats, NULL, NULL) == 0)
-		return false;
-	best = visits[0].dist;
 
 	for (bool moved = true; moved;)
 	{
@@ -482,31 +465,39 @@ walk_greedy(VxWalk *walk, VxEntry *entry, int level)
 		CHECK_FOR_INTERRUPTS();
 		moved = false;
 		walk->stats->hops++;
-		n = VxReadLinks(walk->index, walk->ix, &walk->pins, entry->node, level, links,
-						walk->stats);
-		n = filter_unvisited(walk, links, n);
-		n = VxVisitNodes(walk->index, walk->ix, &walk->pins, walk->query, links, n, visits,
-						 walk->stats, NULL, NULL);
+		n = VxReadLinks(walk->reader, entry->node, level, links, walk->stats);
+		n = VxIdSetAddNew(&walk->visited, links, n);
+		n = VxVisitNodes(walk->reader, walk->query, links, n, visits, walk->stats, NULL,
+						 NULL);
 		for (int i = 0; i < n; i++)
 		{
-			if (visits[i].dist < best)
+			take_visit(walk, &visits[i]);
+			if (visits[i].dist < *best)
 			{
-				best = visits[i].dist;
+				*best = visits[i].dist;
 				entry->node = visits[i].id;
 				moved = true;
 			}
 		}
 	}
-	return true;
 }
 
-/* Descend greedily from the entry point's layer to the one above level */
+/*
+ * Begin a walk at the entry point, and descend greedily from its layer to the
+ * one above level.  What was looked at on the way is taken up as if on that
+ * level, so that it need not be looked at again.  Returns false if the entry
+ * is no node of the graph.
+ */
 bool
 VxWalkDescend(VxWalk *walk, VxEntry *entry, int level)
 {
+	float		best;
+
+	if (!VxWalkEnter(walk, *entry, level))
+		return false;
+	best = walk->open[0].dist;
 	for (int l = entry->level; l > level; l--)
-		if (!walk_greedy(walk, entry, l))
-			return false;
+		walk_greedy(walk, entry, l, &best);
 	return true;
 }
 
@@ -543,8 +534,8 @@ VxWalkEnter(VxWalk *walk, VxEntry entry, int level)
 {
 	VxVisit		visit;
 
-	if (filter_unvisited(walk, &entry.node, 1) == 0 ||
-		VxVisitNodes(walk->index, walk->ix, &walk->pins, walk->query, &entry.node, 1, &visit,
+	if (VxIdSetAddNew(&walk->visited, &entry.node, 1) == 0 ||
+		VxVisitNodes(walk->reader, walk->query, &entry.node, 1, &visit,
 					 walk->stats, NULL, NULL) == 0)
 		return false;
 	take_visit(walk, &visit);
@@ -570,9 +561,10 @@ VxWalkRun(VxWalk *walk, int level, int64 max_visits)
 
 		CHECK_FOR_INTERRUPTS();
 		walk->stats->hops++;
-		n = VxReadLinks(walk->index, walk->ix, &walk->pins, c.id, level, links, walk->stats);
-		n = filter_unvisited(walk, links, n);
-		n = VxVisitNodes(walk->index, walk->ix, &walk->pins, walk->query, links, n, visits,
+		walk->reader->near = walk->nbeam < walk->beam_size ? FLT_MAX : walk->beam[0];
+		n = VxReadLinks(walk->reader, c.id, level, links, walk->stats);
+		n = VxIdSetAddNew(&walk->visited, links, n);
+		n = VxVisitNodes(walk->reader, walk->query, links, n, visits,
 						 walk->stats, NULL, NULL);
 		for (int i = 0; i < n; i++)
 			take_visit(walk, &visits[i]);

@@ -640,6 +640,57 @@ fhtWithin(__m256 x)
 typedef __m256 FhtVector;
 #include "kernels/fht_impl.h"
 
+static TARGET void
+flip(int n, float *x, uint64_t signs, float factor)
+{
+	const __m256i lanes = _mm256_setr_epi32(1, 2, 4, 8, 16, 32, 64, 128);
+	const __m256 f = _mm256_set1_ps(factor);
+	int			i = 0;
+
+	for (; i + 8 <= n; i += 8)
+	{
+		__m256i		bits = _mm256_and_si256(_mm256_set1_epi32((int) (signs >> i & 255)), lanes);
+		__m256i		sign = _mm256_slli_epi32(_mm256_cmpeq_epi32(bits, lanes), 31);
+
+		_mm256_storeu_ps(x + i, _mm256_mul_ps(_mm256_loadu_ps(x + i),
+											  _mm256_xor_ps(f, _mm256_castsi256_ps(sign))));
+	}
+	VxFlipScalar(i, n, x, signs, factor);
+}
+
+static TARGET void
+toInt8(int n, const float *x, float factor, int8_t *out)
+{
+	const __m256 f = _mm256_set1_ps(factor);
+	int			i = 0;
+
+	for (; i + 16 <= n; i += 16)
+	{
+		__m256i		a = _mm256_cvtps_epi32(_mm256_mul_ps(_mm256_loadu_ps(x + i), f));
+		__m256i		b = _mm256_cvtps_epi32(_mm256_mul_ps(_mm256_loadu_ps(x + i + 8), f));
+		__m256i		ab = _mm256_permute4x64_epi64(_mm256_packs_epi32(a, b), 0xd8);
+
+		_mm_storeu_si128((__m128i *) (out + i),
+						 _mm_packs_epi16(_mm256_castsi256_si128(ab),
+										 _mm256_extracti128_si256(ab, 1)));
+	}
+	VxToInt8Scalar(i, n, x, factor, out);
+}
+
+static TARGET float
+largest(int n, const float *x)
+{
+	const __m256 sign = _mm256_set1_ps(-0.0f);
+	__m256		m = _mm256_setzero_ps();
+	float		lanes[8];
+	int			i = 0;
+
+	for (; i + 8 <= n; i += 8)
+		m = _mm256_max_ps(m, _mm256_andnot_ps(sign, _mm256_loadu_ps(x + i)));
+	_mm256_storeu_ps(lanes, m);
+	return VxLargestScalar(i, n, x, VxLargestScalar(0, 8, lanes, 0));
+}
+
 /* Grid points of eight elements: clamped and rounded as gridFit says */
 VX_INLINE TARGET __m256
 gridValues(__m256 x, __m256 inv_step, __m256 min, __m256 max)
@@ -735,6 +786,9 @@ const VxKernelSet VxKernelsAvx2 = {
 	.code_l1 = codeL1,
 	.code_l1_codes = codeL1Codes,
 	.fht = fht,
+	.flip = flip,
+	.to_int8 = toInt8,
+	.largest = largest,
 	.grid_fit = gridFit,
 	.code_unpack = codeUnpack,
 };

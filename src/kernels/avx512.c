@@ -486,6 +486,50 @@ fhtWithin(__m512 x)
 typedef __m512 FhtVector;
 #include "kernels/fht_impl.h"
 
+static TARGET void
+flip(int n, float *x, uint64_t signs, float factor)
+{
+	const __m512 f = _mm512_set1_ps(factor);
+	const __m512 zero = _mm512_setzero_ps();
+	int			i = 0;
+
+	for (; i + 16 <= n; i += 16)
+	{
+		__m512		v = _mm512_mul_ps(_mm512_loadu_ps(x + i), f);
+
+		_mm512_storeu_ps(x + i, _mm512_mask_sub_ps(v, (__mmask16) (signs >> i), zero, v));
+	}
+	VxFlipScalar(i, n, x, signs, factor);
+}
+
+static TARGET void
+toInt8(int n, const float *x, float factor, int8_t *out)
+{
+	const __m512 f = _mm512_set1_ps(factor);
+	int			i = 0;
+
+	for (; i + 16 <= n; i += 16)
+	{
+		__m512i		v = _mm512_cvtps_epi32(_mm512_mul_ps(_mm512_loadu_ps(x + i), f));
+
+		_mm_storeu_si128((__m128i *) (out + i), _mm512_cvtsepi32_epi8(v));
+	}
+	VxToInt8Scalar(i, n, x, factor, out);
+}
+
+static TARGET float
+largest(int n, const float *x)
+{
+	__m512		m = _mm512_setzero_ps();
+	float		lanes[16];
+	int			i = 0;
+
+	for (; i + 16 <= n; i += 16)
+		m = _mm512_max_ps(m, _mm512_abs_ps(_mm512_loadu_ps(x + i)));
+	_mm512_storeu_ps(lanes, m);
+	return VxLargestScalar(i, n, x, VxLargestScalar(0, 16, lanes, 0));
+}
+
 /* Grid points of 16 elements: clamped, then rounded; see plain.c */
 VX_INLINE TARGET __m512
 gridValues(__m512 x, __m512 inv_step, __m512 min, __m512 max)
@@ -582,6 +626,9 @@ const VxKernelSet VxKernelsAvx512 = {
 	.code_l1 = codeL1,
 	.code_l1_codes = codeL1Codes,
 	.fht = fht,
+	.flip = flip,
+	.to_int8 = toInt8,
+	.largest = largest,
 	.grid_fit = gridFit,
 	.code_unpack = codeUnpack,
 };

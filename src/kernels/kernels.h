@@ -105,6 +105,21 @@ typedef struct VxKernelSet
 	void		(*fht) (float *x, int n);
 
 	/*
+	 * x[i] becomes factor * x[i], or -factor * x[i] where bit i of signs is
+	 * set; n <= 64.
+	 */
+	void		(*flip) (int n, float *x, uint64_t signs, float factor);
+
+	/*
+	 * out[i] = x[i] * factor rounded to an integer, halves either way; |x[i] *
+	 * factor| must be at most 127 but for rounding
+	 */
+	void		(*to_int8) (int n, const float *x, float factor, int8_t *out);
+
+	/* the largest of |x[i]|, 0 if there is none */
+	float		(*largest) (int n, const float *x);
+
+	/*
 	 * Try a quantization grid: with v_i = clamp(floor(x_i * inv_step), -half,
 	 * half - 1) + 0.5, return sum v_i * x_i in *dot and sum v_i^2 in *sq.
 	 * half = 2^(bits-1).

@@ -84,6 +84,37 @@ VxClearBeyondDims(int dims, int bits, int8_t *query, int stride)
 		memset(query + p * stride + nbytes, 0, stride - nbytes);
 }
 
+/* flip, to_int8 and largest for elements i .. n - 1, one by one */
+static inline void
+VxFlipScalar(int i, int n, float *x, uint64_t signs, float factor)
+{
+	for (; i < n; i++)
+		x[i] *= (signs >> i & 1) != 0 ? -factor : factor;
+}
+
+static inline void
+VxToInt8Scalar(int i, int n, const float *x, float factor, int8_t *out)
+{
+	for (; i < n; i++)
+	{
+		float		v = x[i] * factor;
+
+		out[i] = (int8_t) (int) (v < 0 ? v - 0.5f : v + 0.5f);
+	}
+}
+
+static inline float
+VxLargestScalar(int i, int n, const float *x, float largest)
+{
+	for (; i < n; i++)
+	{
+		float		v = x[i] < 0 ? -x[i] : x[i];
+
+		largest = v > largest ? v : largest;
+	}
+	return largest;
+}
+
 /* Walsh-Hadamard butterflies of strides h, 2h .. n/2, one by one */
 static inline void
 VxFhtScalar(float *x, int n, int h)

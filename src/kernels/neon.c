@@ -547,6 +547,24 @@ gridValues(float32x4_t x, float inv_step, int half)
 }
 
 static void
+flip(int n, float *x, uint64_t signs, float factor)
+{
+	VxFlipScalar(0, n, x, signs, factor);
+}
+
+static void
+toInt8(int n, const float *x, float factor, int8_t *out)
+{
+	VxToInt8Scalar(0, n, x, factor, out);
+}
+
+static float
+largest(int n, const float *x)
+{
+	return VxLargestScalar(0, n, x, 0);
+}
+
+static void
 gridFit(int n, const float *x, float inv_step, int half, float *dot, float *sq)
 {
 	float32x4_t d0 = vdupq_n_f32(0);
@@ -634,6 +652,9 @@ const VxKernelSet VxKernelsNeon = {
 	.code_l1 = codeL1,
 	.code_l1_codes = codeL1Codes,
 	.fht = fht,
+	.flip = flip,
+	.to_int8 = toInt8,
+	.largest = largest,
 	.grid_fit = gridFit,
 	.code_unpack = codeUnpack,
 };
@@ -656,6 +677,9 @@ const VxKernelSet VxKernelsNeonDot = {
 	.code_l1 = codeL1,
 	.code_l1_codes = codeL1Codes,
 	.fht = fht,
+	.flip = flip,
+	.to_int8 = toInt8,
+	.largest = largest,
 	.grid_fit = gridFit,
 	.code_unpack = codeUnpack,
 };

@@ -227,6 +227,24 @@ gridValue(float x, float inv_step, float min, float max)
 }
 
 static void
+flip(int n, float *x, uint64_t signs, float factor)
+{
+	VxFlipScalar(0, n, x, signs, factor);
+}
+
+static void
+toInt8(int n, const float *x, float factor, int8_t *out)
+{
+	VxToInt8Scalar(0, n, x, factor, out);
+}
+
+static float
+largest(int n, const float *x)
+{
+	return VxLargestScalar(0, n, x, 0);
+}
+
+static void
 gridFit(int n, const float *x, float inv_step, int half, float *dot, float *sq)
 {
 	float		min = (float) -half;
@@ -290,6 +308,9 @@ const VxKernelSet VxKernelsPlain = {
 	.code_l1 = codeL1,
 	.code_l1_codes = codeL1Codes,
 	.fht = fht,
+	.flip = flip,
+	.to_int8 = toInt8,
+	.largest = largest,
 	.grid_fit = gridFit,
 	.code_unpack = codeUnpack,
 };

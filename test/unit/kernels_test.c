@@ -615,6 +615,51 @@ testGridEdges(const VxKernelSet *set)
 		}
 }
 
+/* ---- steps of the rotation, and of making a query ---- */
+
+static void
+testFlip(const VxKernelSet *set)
+{
+	for (int n = 1; n <= 64; n++)
+	{
+		uint64_t	signs = UINT64_C(0x9E3779B97F4A7C15) * (uint64_t) n;
+		float	   *x = place(0, n * sizeof(float), n % 3 == 0 ? -1 : n % 16 * 4);
+		bool		ok = true;
+
+		for (int i = 0; i < n; i++)
+			x[i] = (float) (i - 7) * 0.37f;
+		set->flip(n, x, signs, 0.3f);
+		for (int i = 0; i < n; i++)
+			ok = ok && x[i] == ((signs >> i & 1) != 0 ? -1 : 1) * ((float) (i - 7) * 0.37f) * 0.3f;
+		check(ok, "flip", n, 0);
+	}
+}
+
+static void
+testQuerySteps(const VxKernelSet *set)
+{
+	for (int n = 1; n <= SHORT_DIMS; n++)
+	{
+		float	   *x = place(0, n * sizeof(float), n % 3 == 0 ? -1 : n % 16 * 4);
+		int8_t	   *out = place(1, n, n % 3 == 1 ? -1 : n % 7);
+		float		want = 0;
+		float		factor;
+		bool		ok = true;
+
+		for (int i = 0; i < n; i++)
+		{
+			x[i] = sinf((float) (i * n)) * (float) n;
+			want = fmaxf(want, fabsf(x[i]));
+		}
+		check(set->largest(n, x) == want, "largest", n, 0);
+		factor = want > 0 ? 127 / want : 1;
+		set->to_int8(n, x, factor, out);
+		for (int i = 0; i < n; i++)
+			ok = ok && fabsf((float) out[i] - x[i] * factor) <= 0.5001f;
+		check(ok, "to_int8", n, 0);
+	}
+}
+
 /* ---- the choice ---- */
 
 static void

@@ -73,10 +73,23 @@ shim_cvtepi32_ps(simde__m512i v)
 	return simde_mm512_loadu_ps(out);
 }
 
+static inline simde__m512i
+shim_cvtps_epi32(simde__m512 v)
+{
+	float		in[16];
+	int32_t		out[16];
+
+	simde_mm512_storeu_ps(in, v);
+	for (int i = 0; i < 16; i++)
+		out[i] = (int32_t) __builtin_rintf(in[i]);
+	return simde_mm512_loadu_si512(out);
+}
+
 #define _mm512_maskz_loadu_ps(m, p) shim_maskz_loadu_ps(m, p)
 #define _mm512_maskz_loadu_epi8(m, p) shim_maskz_loadu_epi8(m, p)
 #define _mm_maskz_loadu_epi8(m, p) shim_maskz_loadu_epi8_128(m, p)
 #define _mm512_cvtepu8_epi32(v) shim_cvtepu8_epi32(v)
 #define _mm512_cvtepi32_ps(v) shim_cvtepi32_ps(v)
+#define _mm512_cvtps_epi32(v) shim_cvtps_epi32(v)
 
 #endif							/* VX_TEST_IMMINTRIN_H */
