@@ -11,6 +11,12 @@
  * chooses, at least half of its capacity, as CREATE INDEX does it.  So lists
  * are judged once in several links, the other links being appended.
  *
+ * Where vectors have many dimensions to differ in, the heuristic keeps all of a
+ * full list.  To judge it anew for every link offered would repeat what is
+ * known: none of its links strikes out another.  Such a list is in order of
+ * distance, which one that was appended to hardly ever is, and only the new link
+ * is compared with the others.
+ *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
@@ -111,7 +117,7 @@ gathered_code(const VxGathered *g, int candidate)
 	return g->codes + (Size) g->order[candidate] * (Size) g->ix->codec.nbytes;
 }
 
-/* Estimated distances between gathered nodes, for VxSelectNeighbors */
+/* Estimated distances from one gathered node to others, for VxSelectNeighbors */
 static void
 gathered_distances(void *arg, int from, const int *others, int n, float *out)
 {
@@ -262,34 +268,79 @@ replace_list(VxLinker *linker, VxNodeId holder, VxNodeId node, uint16 generation
 
 /* ----------------------------------------------------------------- adding links */
 
+/* Where a node is among the candidates, -1 if nowhere */
+static int
+find_candidate(const VxGathered *g, VxNodeId id)
+{
+	for (int i = 0; i < g->n; i++)
+		if (g->candidates[i].id == id)
+			return i;
+	return -1;
+}
+
 /*
- * Judge a list of n links that is too long: leaves in links what the heuristic
- * chooses, and returns how many that are.  Among them is the node forced,
- * unless that is no live node.  The node that the list belongs to is
- * linker->center.
+ * Judge a gathered list of n links, all live and in order of distance, and the
+ * node that is offered, links[n]: the same as choosing among all of them, if no
+ * two of the n are too near to each other.  Returns the number of links left.
  */
 static int
-judge(VxLinker *linker, VxNodeId *links, int n, int capacity, VxNodeId forced)
+judge_offer(VxGathered *g, VxNodeId *links, int n)
+{
+	float		dist[VX_MAX_CANDIDATES];
+	VxNodeId	offered = links[n];
+	int			at = find_candidate(g, offered);
+	int			count = 0;
+
+	for (int i = 0; i <= n; i++)
+		g->selected[i] = i;
+	gathered_distances(g, at, g->selected, n + 1, dist);
+	for (int i = 0; i < at; i++)
+		if (VxStrikesOut(g->candidates[at].dist, dist[i]))
+			return n;
+	for (int i = 0; i <= n; i++)
+		if (i <= at || !VxStrikesOut(g->candidates[i].dist, dist[i]))
+			links[count++] = g->candidates[i].id;
+	return Min(count, n);
+}
+
+/* Are n links all there among what was gathered, and in order of distance? */
+static bool
+is_in_order(const VxGathered *g, const VxNodeId *links, int n)
+{
+	for (int i = 0; i < n; i++)
+		if (g->visits[i].id != links[i] || (i > 0 && g->visits[i].dist < g->visits[i - 1].dist))
+			return false;
+	return true;
+}
+
+/*
+ * Judge a list that is too long, of old links and offered ones: leaves in links
+ * what the heuristic chooses, and returns how many that are.  Among them is the
+ * node forced, unless that is no live node.  The node that the list belongs to
+ * is linker->center.
+ */
+static int
+judge(VxLinker *linker, VxNodeId *links, int old, int offered, int capacity,
+	  VxNodeId forced)
 {
 	VxGathered *g = &linker->list;
 	int			count = 0;
+	int			n = 0;
 
-	for (int i = 0; i < n; i++)
+	for (int i = 0; i < old + offered; i++)
 		if (VxHasPage(linker, links[i]))
 			g->ids[count++] = links[i];
 	VxGather(linker, g, &linker->center, count);
+	if (offered == 1 && old == capacity && forced == VX_INVALID_NODE &&
+		g->n == old + 1 && is_in_order(g, links, old))
+		return judge_offer(g, links, old);
+
 	count = VxChooseGathered(g, capacity, VxFillLinks(capacity));
-	n = 0;
 	for (int i = 0; i < count; i++)
 		links[n++] = g->candidates[g->selected[i]].id;
-	if (forced == VX_INVALID_NODE || contains(links, n, forced))
-		return n;
-	for (int i = 0; i < g->n; i++)
-		if (g->candidates[i].id == forced)
-		{
-			links[n < capacity ? n++ : n - 1] = forced;
-			break;
-		}
+	if (forced != VX_INVALID_NODE && !contains(links, n, forced) &&
+		find_candidate(g, forced) >= 0)
+		links[n < capacity ? n++ : n - 1] = forced;
 	return n;
 }
 
@@ -346,7 +397,8 @@ VxAddLinks(VxLinker *linker, VxNodeId from, int level, const VxNodeId *to, int n
 		if (n > capacity)
 		{
 			VxQueryFromCode(&linker->center, &header.factors, linker->code);
-			n = judge(linker, new, n, capacity, force ? to[0] : VX_INVALID_NODE);
+			n = judge(linker, new, nold, n - nold, capacity,
+					  force ? to[0] : VX_INVALID_NODE);
 		}
 		if ((n == nold && memcmp(new, old, sizeof(VxNodeId) * (Size) n) == 0) ||
 			replace_list(linker, holder, from, header.generation, level, old, nold, new, n))
