@@ -6,7 +6,8 @@
  * One or more participants read the table and put its rows into a graph in
  * memory, for as long as maintenance_work_mem lasts; the graph has codes, the
  * vectors go to temporary files.  When all is read, the graph is written to
- * disk, and what rows are left are inserted the usual way.
+ * disk, and what rows are left are inserted the usual way, but for WAL: the
+ * index is logged as a whole, at the end.
  *
  * See build.h for the steps of this.  This file has what is the same for one
  * participant and for many; parallel.c has the rest.
@@ -40,8 +41,8 @@
 /* Subphases, for pg_stat_progress_create_index; 1 is PostgreSQL's "initializing" */
 #define VX_PHASE_LOAD 2
 #define VX_PHASE_WRITE 3
-#define VX_PHASE_LOG 4
-#define VX_PHASE_REST 5
+#define VX_PHASE_REST 4
+#define VX_PHASE_LOG 5
 
 char *
 vxbuildphasename(int64 phasenum)
@@ -134,6 +135,11 @@ void
 VxBuildInit(VxBuild *build, VxBuildShared *shared, int participant,
 			VxGraph *graph, SharedFileSet *fileset)
 {
+	VxIndex    *ix = palloc(sizeof(VxIndex));
+
+	*ix = *build->ix;
+	ix->skip_wal = true;
+	build->ix = ix;
 	build->shared = shared;
 	build->leader = participant == 0;
 	build->graph = graph;
@@ -231,10 +237,13 @@ load_rows(VxBuild *build, TableScanDesc scan)
 static void
 insert_row(VxBuild *build, const void *vector, ItemPointer tid)
 {
-	MemoryContext old = MemoryContextSwitchTo(build->row_context);
+	MemoryContext old;
 
 	CHECK_FOR_INTERRUPTS();
-	VxInsertVector(build->index, build->ix, vector, tid);
+	if (build->inserter == NULL)
+		build->inserter = VxInserterCreate(build->index, build->ix);
+	old = MemoryContextSwitchTo(build->row_context);
+	VxInsertVector(build->inserter, vector, tid);
 	MemoryContextSwitchTo(old);
 	MemoryContextReset(build->row_context);
 	pg_atomic_fetch_add_u64(&build->shared->rows_done, 1);
@@ -342,31 +351,6 @@ begin_serial(VxBuild *build, const VxGraphParams *params, bool with_codes)
 	VxBuildInit(build, shared, 0, VxGraphAttach(graph, build->ix, NULL), NULL);
 }
 
-/* What the leader has to do before a step */
-static void
-prepare_step(VxBuild *build, VxBuildStep step)
-{
-	static const int phase[] = {
-		[VX_STEP_LOAD] = VX_PHASE_LOAD,
-		[VX_STEP_WRITE] = VX_PHASE_WRITE,
-		[VX_STEP_LOG] = VX_PHASE_LOG,
-		[VX_STEP_REST] = VX_PHASE_REST
-	};
-	VxBuildShared *shared = build->shared;
-
-	pgstat_progress_update_param(PROGRESS_CREATEIDX_SUBPHASE, phase[step]);
-	if (step == VX_STEP_WRITE)
-		VxOrderGraph(build);
-	else if (step == VX_STEP_REST)
-	{
-		/* the last stripe may have room */
-		if (shared->nslots % (VxNodeId) build->ix->slots_per_page != 0)
-			VxRecordFreeSlots(build->index, VxStripeBlock(build->ix, shared->nstripes - 1));
-		for (int i = 0; i < shared->nparticipants; i++)
-			shared->nrest += shared->counts[i].rest;
-	}
-}
-
 /* Insert what turned out to be no duplicate */
 static void
 insert_aside(VxBuild *build)
@@ -382,6 +366,36 @@ insert_aside(VxBuild *build)
 		insert_row(build, row.vector, &aside->tid);
 	}
 	pfree(buffer);
+}
+
+/* What the leader has to do before a step */
+static void
+prepare_step(VxBuild *build, VxBuildStep step)
+{
+	static const int phase[] = {
+		[VX_STEP_LOAD] = VX_PHASE_LOAD,
+		[VX_STEP_WRITE] = VX_PHASE_WRITE,
+		[VX_STEP_LOG] = VX_PHASE_LOG,
+		[VX_STEP_REST] = VX_PHASE_REST
+	};
+	VxBuildShared *shared = build->shared;
+
+	if (step == VX_STEP_LOG)
+	{
+		insert_aside(build);
+		shared->nblocks = RelationGetNumberOfBlocks(build->index);
+	}
+	pgstat_progress_update_param(PROGRESS_CREATEIDX_SUBPHASE, phase[step]);
+	if (step == VX_STEP_WRITE)
+		VxOrderGraph(build);
+	else if (step == VX_STEP_REST)
+	{
+		/* the last stripe may have room */
+		if (shared->nslots % (VxNodeId) build->ix->slots_per_page != 0)
+			VxRecordFreeSlots(build->index, VxStripeBlock(build->ix, shared->nstripes - 1));
+		for (int i = 0; i < shared->nparticipants; i++)
+			shared->nrest += shared->counts[i].rest;
+	}
 }
 
 static double
@@ -428,7 +442,6 @@ build_index(VxBuild *build, int nworkers, IndexBuildResult *result)
 		else
 			VxBuildRunStep(build, step, NULL);
 	}
-	insert_aside(build);
 
 	result->heap_tuples = build->shared->heap_tuples;
 	result->index_tuples = indexed_rows(build->shared);

@@ -24,8 +24,8 @@ typedef enum VxBuildStep
 	VX_STEP_NONE,
 	VX_STEP_LOAD,				/* read the table, build the graph in memory */
 	VX_STEP_WRITE,				/* write stripes */
-	VX_STEP_LOG,				/* WAL-log the index */
 	VX_STEP_REST,				/* insert what did not fit into memory */
+	VX_STEP_LOG,				/* WAL-log the index */
 	VX_N_STEPS
 } VxBuildStep;
 
@@ -85,6 +85,7 @@ typedef struct VxBuild
 	/* mutable */
 	VxGraph    *graph;
 	VxRows	   *rows;
+	VxInserter *inserter;		/* of the rest; NULL before there is any */
 	uint8	   *code;			/* scratch: a code of the index */
 	bool		told_full;		/* leader: the user knows that memory is full */
 	VxAside    *aside;			/* leader */

@@ -68,7 +68,7 @@ typedef struct VxSpace
 
 /*
  * Layout of an index and codec, from its metapage; cached in rd_amcache.
- * Unchanging.
+ * Unchanging, but for skip_wal, which a build sets in its own copy.
  */
 typedef struct VxIndex
 {
@@ -82,6 +82,7 @@ typedef struct VxIndex
 	int			slots_per_page;
 	int			vector_pages;
 	int			max_level;
+	bool		skip_wal;		/* being built: pages are logged at its end */
 } VxIndex;
 
 /* The part of the metapage that changes */
@@ -198,8 +199,9 @@ extern void VxLayoutFromMeta(Relation index, const VxMetaPageData *meta,
 							 VxIndex *ix);
 extern const VxIndex *VxGetIndex(Relation index);
 extern VxEntry VxReadEntry(Relation index);
-extern bool VxChangeEntry(Relation index, VxNodeId old, VxEntry new);
-extern bool VxNoteDead(Relation index, bool dead);
+extern bool VxChangeEntry(Relation index, const VxIndex *ix, VxNodeId old,
+						  VxEntry new);
+extern bool VxNoteDead(Relation index, const VxIndex *ix, bool dead);
 extern bool VxReadDead(Relation index);
 extern void VxRecordFreeSlots(Relation index, BlockNumber block);
 extern Page VxLockReadNodePage(Relation index, Buffer buffer, int mode);
@@ -236,6 +238,18 @@ extern bool VxPlaceUpper(Relation index, const VxIndex *ix, VxNodeId node,
 						 const VxNodeId *links);
 extern void VxFillVectorPage(const VxIndex *ix, Page page, int page_no,
 							 int slot, const char *vector);
+
+/* -------------------------------------------------------------------- wal.c */
+
+/* Pages of a record */
+#define VX_WAL_PAGES MAX_GENERIC_XLOG_PAGES
+
+extern void VxWalBegin(Relation index, const VxIndex *ix);
+extern Page VxWalPage(Buffer buffer, bool image);
+extern void VxWalChanged(Page page, const void *at, Size size);
+extern void VxWalPut(Page page, void *to, const void *from, Size size);
+extern void VxWalRaiseLower(Page page, Size end);
+extern void VxWalFinish(void);
 
 /* ----------------------------------------------------------------- reader.c */
 
@@ -291,6 +305,7 @@ StaticAssertDecl(VX_MAX_CANDIDATES > VX_MAX_EF_CONSTRUCTION &&
 typedef void (*VxDistancesFn) (void *arg, int from, const int *others, int n,
 							   float *out);
 
+extern bool VxStrikesOut(float dist, float between);
 extern int	VxSelectNeighbors(const VxCandidate *candidates, int n, int max,
 							  int fill, VxDistancesFn distances, void *arg,
 							  int *selected);
@@ -386,24 +401,75 @@ extern int	VxReadLinks(VxReader *reader, VxNodeId id, int level,
 extern bool VxReadSlot(Relation index, const VxIndex *ix, VxNodeId id,
 					   VxNodeSlot header, uint8 *code, VxNodeId *links);
 
+/* ------------------------------------------------------------------ links.c */
+
+/* Nodes gathered with their codes, so that they can be judged without pages */
+typedef struct VxGathered
+{
+	/* unchanging */
+	const VxIndex *ix;
+	int			max;			/* nodes that there is room for */
+
+	/* mutable */
+	int			n;				/* candidates */
+	VxNodeId   *ids;			/* what to gather */
+	VxVisit    *visits;			/* what was found */
+	uint8	   *codes;			/* parallel to visits */
+	VxFactors  *factors;		/* likewise */
+	VxCandidate *candidates;	/* by distance */
+	int		   *order;			/* index into visits, parallel to candidates */
+	int		   *selected;		/* candidates chosen */
+	VxQuery		pair;			/* from one of the codes */
+} VxGathered;
+
+/* What changing lists of links takes, kept from one change to the next */
+typedef struct VxLinker
+{
+	/* unchanging */
+	Relation	index;
+	const VxIndex *ix;
+
+	/* mutable */
+	VxReader   *reader;
+	VxWalkStats stats;
+	VxQuery		center;			/* the node whose list is judged */
+	uint8	   *code;			/* of that node */
+	VxGathered	list;			/* the nodes in the list */
+} VxLinker;
+
+/* A node that a link is to be added to */
+typedef struct VxTarget
+{
+	VxNodeId	id;
+	uint16		generation;
+	bool		full;			/* its list has no room */
+	int			at;				/* where in the list, or -1 */
+} VxTarget;
+
+extern void VxGatheredInit(VxGathered *g, const VxIndex *ix, int max);
+extern void VxLinkerInit(VxLinker *linker, Relation index, const VxIndex *ix);
+extern bool VxHasPage(VxLinker *linker, VxNodeId id);
+extern void VxGather(VxLinker *linker, VxGathered *g, const VxQuery *query, int n);
+extern int	VxChooseGathered(VxGathered *g, int max, int fill);
+extern void VxWriteLinks(Page page, VxNodeId *links, int capacity,
+						 const VxNodeId *new, int n);
+extern bool VxAddLinks(VxLinker *linker, VxNodeId from, int level,
+					   const VxNodeId *to, int nto, bool force);
+extern bool VxLinkBack(VxLinker *linker, VxNodeId to, VxTarget *targets, int n);
+
 /* ----------------------------------------------------------------- insert.c */
+
+typedef struct VxInserter VxInserter;
 
 extern bool vxinsert(Relation index, Datum *values, bool *isnull,
 					 ItemPointer tid, Relation heap,
 					 IndexUniqueCheck check_unique, bool index_unchanged,
 					 IndexInfo *info);
-extern void VxInsertVector(Relation index, const VxIndex *ix,
-						   const void *vector, ItemPointer tid);
+extern VxInserter *VxInserterCreate(Relation index, const VxIndex *ix);
+extern void VxInsertVector(VxInserter *ins, const void *vector, ItemPointer tid);
 extern const void *VxCheckedVector(Relation index, const VxIndex *ix,
 								   Datum value, Pointer *detoasted);
-extern void VxConnect(Relation index, const VxIndex *ix, VxNodeId id);
-extern bool VxAddLink(Relation index, const VxIndex *ix, VxNodeId from,
-					  int level, VxNodeId to, bool force);
-
-extern int	VxChooseByCodes(Relation index, const VxIndex *ix,
-							const VxFactors *factors, const uint8 *code,
-							VxNodeId *ids, int n, int max, int fill,
-							VxNodeId *chosen);
+extern void VxConnect(VxInserter *ins, VxNodeId id);
 
 /* ------------------------------------------------------------ other phases */
 

@@ -3,19 +3,30 @@
  * insert.c
  *	  Insertion of a row into an hnsw index on disk.
  *
- * Steps, each a WAL record that leaves a usable index (see README):
+ * Steps, each a WAL record or several that leave a usable index (see README):
  *	1. search for neighbors, without any lock held between pages;
  *	2. write slot and vector, with links to the neighbors chosen;
  *	3. write the slot of the upper layers, if the node has any;
- *	4. add links back from the neighbors, a record each;
+ *	4. add links back from the neighbors, a few pages a record;
  *	5. make the node the entry point if it reaches a higher layer.
+ *
+ * Neighbors are chosen among the best ef_construction nodes that the walk
+ * found, by their codes: distances from the new vector are estimates of the
+ * walk, distances between candidates those between two codes.  No vector is
+ * read but that of a node whose code says it may be the very same.
  *
  * A row whose vector is already there, bit for bit, joins the chain of that
  * node instead, in one record.
  *
+ * What an insertion needs, some 100 kB, is kept for the next one: by the rows
+ * of a statement (IndexInfo.ii_AmCache), of a build, of a vacuum.
+ *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
+
+#include <float.h>
+#include <math.h>
 
 #include "miscadmin.h"
 #include "storage/bufmgr.h"
@@ -25,33 +36,36 @@
 #include "hnsw/hnsw.h"
 #include "type/vector.h"
 
-/* Exact distances of candidates take at most this many bytes of vectors */
-#define MAX_CANDIDATE_BYTES (16 * 1024 * 1024)
-
-/* Neighbors chosen for a node on one layer */
+/* Neighbors chosen for a node on one layer, nearest first */
 typedef struct VxNeighbors
 {
 	int			n;
 	VxNodeId	ids[2 * VX_MAX_M];
+	uint16		generations[2 * VX_MAX_M];
 } VxNeighbors;
 
-/* Everything an insertion knows; lives in a memory context of its own */
-typedef struct VxInserter
+struct VxInserter
 {
+	/* unchanging */
 	Relation	index;
 	const VxIndex *ix;
+	MemoryContext row_context;	/* of what a row needs; reset by its owner */
+
+	/* the row at hand */
 	const void *vector;
 	VxNodeId	self;			/* the node itself, if it is there already */
+	VxFactors	factors;
+	uint8	   *code;
+
+	/* mutable, kept for the next row */
 	VxQuery		query;
 	VxWalk		walk;
 	VxWalkStats stats;
-
-	/* candidates of the layer at hand, sorted by exact distance */
-	VxCandidate *candidates;
-	char	  **vectors;		/* theirs, parallel to candidates */
-	VxVisit    *visits;			/* theirs, likewise */
-	int			ncandidates;
-} VxInserter;
+	VxLinker	linker;
+	VxGathered	found;			/* candidates on the layer at hand */
+	void	   *other;			/* room for a vector */
+	VxNeighbors *neighbors;		/* by layer */
+};
 
 /* -------------------------------------------------------- rows and their type */
 
@@ -74,461 +88,187 @@ VxCheckedVector(Relation index, const VxIndex *ix, Datum value,
 	return vector->x;
 }
 
+/*
+ * What inserting rows into an index takes.  Its memory is the current
+ * context's; the index must stay open.  It holds no pins, no locks and no
+ * knowledge of the graph between two rows.
+ */
+VxInserter *
+VxInserterCreate(Relation index, const VxIndex *ix)
+{
+	VxInserter *ins = palloc0(sizeof(VxInserter));
+
+	ins->index = index;
+	ins->ix = ix;
+	ins->row_context = AllocSetContextCreate(CurrentMemoryContext, "hnsw insert row",
+											 ALLOCSET_DEFAULT_SIZES);
+	ins->code = palloc((Size) ix->codec.nbytes);
+	ins->other = palloc((Size) ix->codec.vector_bytes);
+	ins->neighbors = palloc(sizeof(VxNeighbors) * (Size) (ix->max_level + 1));
+	VxQueryInit(&ins->query, &ix->codec, palloc(VxQueryMemory(&ix->codec)));
+	VxWalkInit(&ins->walk, index, ix, &ins->query, &ins->stats);
+	VxLinkerInit(&ins->linker, index, ix);
+	VxGatheredInit(&ins->found, ix, ix->ef_construction);
+	return ins;
+}
+
 /* ------------------------------------------------------ search for neighbors */
 
-static int
-compare_visits(const void *a, const void *b)
-{
-	float		x = ((const VxVisit *) a)->dist;
-	float		y = ((const VxVisit *) b)->dist;
-
-	return x < y ? -1 : x > y;
-}
-
-/* Sort the candidates, with what is parallel to them, by exact distance */
+/* Gather the best ef_construction of what the walk found */
 static void
-sort_candidates(VxInserter *ins)
-{
-	for (int i = 1; i < ins->ncandidates; i++)
-	{
-		VxCandidate c = ins->candidates[i];
-		char	   *vector = ins->vectors[i];
-		VxVisit		visit = ins->visits[i];
-		int			j = i;
-
-		for (; j > 0 && ins->candidates[j - 1].dist > c.dist; j--)
-		{
-			ins->candidates[j] = ins->candidates[j - 1];
-			ins->vectors[j] = ins->vectors[j - 1];
-			ins->visits[j] = ins->visits[j - 1];
-		}
-		ins->candidates[j] = c;
-		ins->vectors[j] = vector;
-		ins->visits[j] = visit;
-	}
-}
-
-/* Read the vectors of the best of what the walk found */
-static void
-load_candidates(VxInserter *ins, int ef)
+gather_candidates(VxInserter *ins)
 {
 	VxWalk	   *walk = &ins->walk;
-	Size		size = (Size) ins->ix->codec.vector_bytes;
-	int			max = (int) Min((Size) ef, Max(MAX_CANDIDATE_BYTES / size, 64));
+	VxGathered *g = &ins->found;
+	float		limit = walk->nbeam == walk->beam_size ? walk->beam[0] : FLT_MAX;
+	int			n = 0;
 
-	qsort(walk->found, (size_t) walk->nfound, sizeof(VxVisit), compare_visits);
-	ins->ncandidates = 0;
-	for (int i = 0; i < walk->nfound && ins->ncandidates < max; i++)
-	{
-		int			n = ins->ncandidates;
-		double		dist;
-
-		if (walk->found[i].id == ins->self)
-			continue;
-		if (ins->vectors[n] == NULL)
-			ins->vectors[n] = palloc(size);
-		VxReadVector(ins->index, ins->ix, walk->found[i].id, ins->vectors[n], NULL);
-		dist = VxExactDistance(&ins->ix->codec, ins->vectors[n], ins->vector);
-		ins->candidates[n].dist = (float) dist;
-		ins->candidates[n].id = walk->found[i].id;
-		ins->visits[n] = walk->found[i];
-		ins->ncandidates++;
-	}
-	sort_candidates(ins);
-}
-
-/*
- * Search one layer from entry with a beam of ef_construction; leaves the
- * candidates in ins, and the nearest of them in *entry.
- */
-static void
-search_layer(VxInserter *ins, VxEntry *entry, int level)
-{
-	VxWalkReset(&ins->walk);
-	VxWalkBeam(&ins->walk, ins->ix->ef_construction);
-	ins->ncandidates = 0;
-	if (!VxWalkEnter(&ins->walk, *entry, level))
-		return;
-	VxWalkRun(&ins->walk, level, PG_INT64_MAX);
-	load_candidates(ins, ins->ix->ef_construction);
-	if (ins->ncandidates > 0)
-		entry->node = ins->candidates[0].id;
-}
-
-static void
-candidate_distances(void *arg, int from, const int *others, int n, float *out)
-{
-	VxInserter *ins = arg;
-
-	for (int i = 0; i < n; i++)
-		out[i] = (float) VxExactDistance(&ins->ix->codec, ins->vectors[from],
-										 ins->vectors[others[i]]);
+	/* fewer than ef are nearer than the farthest in the beam; then its equals */
+	for (int pass = 0; pass < 2; pass++)
+		for (int i = 0; i < walk->nfound && n < g->max; i++)
+			if ((pass == 0 ? walk->found[i].dist < limit : walk->found[i].dist == limit) &&
+				walk->found[i].id != ins->self)
+				g->ids[n++] = walk->found[i].id;
+	VxGather(&ins->linker, g, &ins->query, n);
 }
 
 /* Choose the neighbors on a layer among the candidates */
 static void
-choose_neighbors(VxInserter *ins, int level, VxNeighbors *neighbors)
+choose_neighbors(VxInserter *ins, int level)
 {
-	int			capacity = VxLinkCapacity(ins->ix, level);
-	int		   *selected = palloc(sizeof(int) * (Size) (ins->ncandidates + 1));
+	VxGathered *g = &ins->found;
+	VxNeighbors *neighbors = &ins->neighbors[level];
 
-	neighbors->n = VxSelectNeighbors(ins->candidates, ins->ncandidates, capacity, 0,
-									 candidate_distances, ins, selected);
+	neighbors->n = VxChooseGathered(g, VxLinkCapacity(ins->ix, level), 0);
 	for (int i = 0; i < neighbors->n; i++)
-		neighbors->ids[i] = ins->candidates[selected[i]].id;
-	pfree(selected);
+	{
+		const VxVisit *visit = &g->visits[g->order[g->selected[i]]];
+
+		neighbors->ids[i] = visit->id;
+		neighbors->generations[i] = visit->generation;
+	}
+}
+
+/* Forget the nodes of a layer */
+static void
+reset_walk(VxInserter *ins)
+{
+	VxWalkReset(&ins->walk);
+	VxWalkBeam(&ins->walk, ins->ix->ef_construction);
+	ins->found.n = 0;
+}
+
+/*
+ * Find neighbors on all layers up to level, and leave the candidates of level
+ * 0 in ins->found.  Layers above the entry point's stay empty.
+ */
+static void
+find_neighbors(VxInserter *ins, VxEntry entry, int level)
+{
+	for (int l = 0; l <= level; l++)
+		ins->neighbors[l].n = 0;
+	reset_walk(ins);
+	if (entry.node == VX_INVALID_NODE || !VxWalkDescend(&ins->walk, &entry, level))
+		return;
+	for (int l = Min(level, entry.level);; l--)
+	{
+		VxWalkRun(&ins->walk, l, PG_INT64_MAX);
+		gather_candidates(ins);
+		choose_neighbors(ins, l);
+		if (l == 0)
+			return;
+		if (ins->found.n > 0)
+			entry.node = ins->found.candidates[0].id;
+		reset_walk(ins);
+		if (!VxWalkEnter(&ins->walk, entry, l - 1))
+			return;
+	}
+}
+
+/* ----------------------------------------------------------------- duplicates */
+
+static inline bool
+nearly_equal(float a, float b)
+{
+	return fabsf(a - b) <= 1e-5f * (fabsf(a) + fabsf(b));
+}
+
+/*
+ * May a node's vector be the row's?  Equal vectors have equal codes, if the
+ * same kernels made them; other kernels may have rounded otherwise, so what is
+ * compared is what rounding changes little.
+ */
+static bool
+may_be_equal(const VxInserter *ins, const VxFactors *factors, const uint8 *code)
+{
+	return nearly_equal(factors->norm, ins->factors.norm) &&
+		nearly_equal(factors->scale, ins->factors.scale) &&
+		(ins->ix->codec.kind == VX_CODE_ROTATED ||
+		 memcmp(code, ins->code, (Size) ins->ix->codec.nbytes) == 0);
 }
 
 /* The candidate with the very same vector, or NULL */
 static const VxVisit *
-find_duplicate(const VxInserter *ins)
+find_duplicate(VxInserter *ins)
 {
-	for (int i = 0; i < ins->ncandidates; i++)
-		if (memcmp(ins->vectors[i], ins->vector,
-				   (Size) ins->ix->codec.vector_bytes) == 0)
-			return &ins->visits[i];
-	return NULL;
-}
+	const VxGathered *g = &ins->found;
+	const VxCodec *codec = &ins->ix->codec;
 
-static void
-inserter_init(VxInserter *ins, Relation index, const VxIndex *ix,
-			  const void *vector, VxNodeId self)
-{
-	Size		ef = (Size) ix->ef_construction;
-
-	ins->index = index;
-	ins->ix = ix;
-	ins->vector = vector;
-	ins->self = self;
-	memset(&ins->stats, 0, sizeof(ins->stats));
-	VxQueryInit(&ins->query, &ix->codec, palloc(VxQueryMemory(&ix->codec)));
-	VxQueryFromVector(&ins->query, vector);
-	VxWalkInit(&ins->walk, index, ix, &ins->query, &ins->stats);
-	ins->candidates = palloc(sizeof(VxCandidate) * ef);
-	ins->vectors = palloc0(sizeof(char *) * ef);
-	ins->visits = palloc(sizeof(VxVisit) * ef);
-	ins->ncandidates = 0;
-}
-
-/*
- * Find neighbors on all layers up to level.  Layers above the entry point's
- * stay empty.
- */
-static void
-find_neighbors(VxInserter *ins, VxEntry entry, int level, VxNeighbors *neighbors)
-{
-	for (int l = 0; l <= level; l++)
-		neighbors[l].n = 0;
-	if (VxWalkDescend(&ins->walk, &entry, level))
+	for (int i = 0; i < g->n; i++)
 	{
-		for (int l = Min(level, entry.level); l >= 0; l--)
-		{
-			search_layer(ins, &entry, l);
-			choose_neighbors(ins, l, &neighbors[l]);
-		}
-	}
-}
+		int			at = g->order[i];
+		const uint8 *code = g->codes + (Size) at * (Size) codec->nbytes;
 
-/* ------------------------------------------------------------------ back-links */
-
-/* What is needed to judge a full list of links by codes */
-typedef struct VxLinkSet
-{
-	const VxIndex *ix;
-	VxCandidate *candidates;	/* sorted by distance from the node */
-	const uint8_t **codes;		/* parallel to candidates */
-	VxFactors  *factors;		/* likewise */
-	int			n;
-	VxQuery		query;			/* made from one of the codes */
-} VxLinkSet;
-
-static void
-link_distances(void *arg, int from, const int *others, int n, float *out)
-{
-	VxLinkSet  *set = arg;
-	const uint8_t *codes[VX_ESTIMATE_MAX];
-	VxFactors	factors[VX_ESTIMATE_MAX];
-
-	VxQueryFromCode(&set->query, &set->factors[from], set->codes[from]);
-	for (int done = 0; done < n; done += VX_ESTIMATE_MAX)
-	{
-		int			count = Min(n - done, VX_ESTIMATE_MAX);
-
-		for (int i = 0; i < count; i++)
-		{
-			codes[i] = set->codes[others[done + i]];
-			factors[i] = set->factors[others[done + i]];
-		}
-		VxEstimate(&set->query, count, codes, factors, out + done, NULL);
-	}
-}
-
-/* Leave those ids that are below nnodes, i.e. have a page */
-static int
-keep_existing(VxNodeId *ids, int n, VxNodeId nnodes)
-{
-	int			kept = 0;
-
-	for (int i = 0; i < n; i++)
-		if (ids[i] < nnodes)
-			ids[kept++] = ids[i];
-	return kept;
-}
-
-/*
- * Gather the nodes ids[0 .. n-1] as seen from a node with the given code;
- * those that are no live nodes are left out.  Sorts ids.
- */
-static VxLinkSet *
-gather_links(Relation index, const VxIndex *ix, const VxFactors *factors,
-			 const uint8 *code, VxNodeId *ids, int n)
-{
-	VxLinkSet  *set = palloc0(sizeof(VxLinkSet));
-	VxVisit    *visits = palloc(sizeof(VxVisit) * (Size) n);
-	uint8	   *codes = palloc(Max((Size) n * (Size) ix->codec.nbytes, 1));
-	VxFactors  *found = palloc(sizeof(VxFactors) * (Size) n);
-	VxWalkStats stats = {0};
-	VxNodeId	nnodes = VxCurrentNodes(index, ix);
-	VxReader   *reader = VxReaderCreate(index, ix, nnodes);
-
-	n = keep_existing(ids, n, nnodes);
-	set->ix = ix;
-	VxQueryInit(&set->query, &ix->codec, palloc(VxQueryMemory(&ix->codec)));
-	VxQueryFromCode(&set->query, factors, code);
-	n = VxVisitNodes(reader, &set->query, ids, n, visits, &stats, codes, found);
-
-	set->candidates = palloc(sizeof(VxCandidate) * (Size) (n + 1));
-	set->codes = palloc(sizeof(uint8_t *) * (Size) (n + 1));
-	set->factors = palloc(sizeof(VxFactors) * (Size) (n + 1));
-	for (int i = 0; i < n; i++)
-	{
-		int			j = set->n;
-
-		if (visits[i].state != VX_SLOT_LIVE && visits[i].chain == VX_INVALID_NODE)
+		if (!may_be_equal(ins, &g->factors[at], code))
 			continue;
-		for (; j > 0 && set->candidates[j - 1].dist > visits[i].dist; j--)
-		{
-			set->candidates[j] = set->candidates[j - 1];
-			set->codes[j] = set->codes[j - 1];
-			set->factors[j] = set->factors[j - 1];
-		}
-		set->candidates[j].dist = visits[i].dist;
-		set->candidates[j].id = visits[i].id;
-		set->codes[j] = codes + (Size) i * (Size) ix->codec.nbytes;
-		set->factors[j] = found[i];
-		set->n++;
+		VxReadVector(ins->index, ins->ix, g->visits[at].id, ins->other, NULL);
+		if (memcmp(ins->other, ins->vector, (Size) codec->vector_bytes) == 0)
+			return &g->visits[at];
 	}
-	return set;
-}
-
-/*
- * Choose up to max of the nodes ids[0 .. n-1], as neighbors of the node with
- * the given code, by estimated distances; at least fill if there are as many.
- * Puts them into chosen, nearest first, and returns their number.
- */
-int
-VxChooseByCodes(Relation index, const VxIndex *ix, const VxFactors *factors,
-				const uint8 *code, VxNodeId *ids, int n, int max, int fill,
-				VxNodeId *chosen)
-{
-	VxLinkSet  *set = gather_links(index, ix, factors, code, ids, n);
-	int		   *selected = palloc(sizeof(int) * (Size) (set->n + 1));
-	int			count = VxSelectNeighbors(set->candidates, set->n, max, fill,
-										  link_distances, set, selected);
-
-	for (int i = 0; i < count; i++)
-		chosen[i] = set->candidates[selected[i]].id;
-	return count;
-}
-
-/*
- * Which of the links of a full list should make room for the node "to"?
- * Returns its index, or -1 if "to" is the one that the list can do without.
- * With force, it never is.
- */
-static int
-choose_victim(Relation index, const VxIndex *ix, const VxFactors *factors,
-			  const uint8 *code, const VxNodeId *links, int n, VxNodeId to,
-			  bool force)
-{
-	VxNodeId	ids[2 * VX_MAX_M + 1];
-	VxLinkSet  *set;
-	int			selected[2 * VX_MAX_M + 1];
-	int			nselected;
-	VxNodeId	victim = VX_INVALID_NODE;
-
-	memcpy(ids, links, sizeof(VxNodeId) * (Size) n);
-	ids[n] = to;
-	set = gather_links(index, ix, factors, code, ids, n + 1);
-
-	/* a link to what is no live node goes first */
-	for (int i = 0; i < n && set->n < n + 1; i++)
-	{
-		bool		live = false;
-
-		for (int j = 0; j < set->n && !live; j++)
-			live = set->candidates[j].id == links[i];
-		if (!live)
-			return i;
-	}
-
-	nselected = VxSelectNeighbors(set->candidates, set->n, n, 0, link_distances, set,
-								  selected);
-	for (int i = set->n - 1, j = nselected - 1; i >= 0; i--)
-	{
-		VxNodeId	id = set->candidates[i].id;
-
-		if (j >= 0 && selected[j] == i)
-		{
-			/* chosen: gives way only if it must, and then the farthest does */
-			j--;
-			if (force && id != to && victim == VX_INVALID_NODE)
-				victim = id;
-		}
-		else if (!force || id != to)
-		{
-			victim = id;
-			break;
-		}
-	}
-	for (int i = 0; i < n; i++)
-		if (links[i] == victim)
-			return i;
-	return -1;
-}
-
-/* The links of a node on a layer, on its locked page; NULL if it has none */
-static VxNodeId *
-links_on_page(const VxIndex *ix, Page page, VxNodeId holder, VxNodeId node,
-			  uint16 generation, int level)
-{
-	void	   *slot = VxPageSlot(ix, page, VxSlotNumber(ix, holder));
-
-	if (PageIsNew(page))
-		return NULL;
-	if (level == 0)
-	{
-		VxNodeSlot	s = slot;
-
-		return VxStateIsNode(s->state) && s->generation == generation ?
-			VxSlotLinks(ix, s) : NULL;
-	}
-	else
-	{
-		VxUpperSlot s = slot;
-
-		return s->state == VX_SLOT_UPPER && s->owner == node && s->level >= level &&
-			level <= ix->max_level ? VxUpperLinks(ix, s, level) : NULL;
-	}
-}
-
-/*
- * Write link number at of a node's list, provided that it still says old.
- * holder is the slot that holds the list: the node, or its upper slot.
- */
-static bool
-write_link(Relation index, const VxIndex *ix, VxNodeId holder, VxNodeId node,
-		   uint16 generation, int level, int at, VxNodeId old, VxNodeId new)
-{
-	Buffer		buffer = VxLockNodePage(index, VxNodeBlock(ix, holder),
-										BUFFER_LOCK_EXCLUSIVE, NULL);
-	VxNodeId   *links = links_on_page(ix, BufferGetPage(buffer), holder, node,
-									  generation, level);
-	bool		ok = links != NULL && links[at] == old;
-
-	/* nobody else may have added the same link, or left a gap before it */
-	for (int i = 0; ok && i < VxLinkCapacity(ix, level); i++)
-		ok = links[i] != new && (i >= at || links[i] != VX_INVALID_NODE);
-	if (ok)
-	{
-		GenericXLogState *state = GenericXLogStart(index);
-		Page		page = GenericXLogRegisterBuffer(state, buffer, 0);
-
-		links_on_page(ix, page, holder, node, generation, level)[at] = new;
-		GenericXLogFinish(state);
-	}
-	UnlockReleaseBuffer(buffer);
-	return ok;
-}
-
-/*
- * Add a link between two nodes, if the list it goes into has room or can spare
- * another for it.  With force it always can.  Returns whether the link is there
- * now.
- */
-bool
-VxAddLink(Relation index, const VxIndex *ix, VxNodeId from, int level,
-		  VxNodeId to, bool force)
-{
-	VxNodeId	links[2 * VX_MAX_M];
-	uint8	   *code = palloc((Size) ix->codec.nbytes);
-	int			capacity = VxLinkCapacity(ix, level);
-	VxWalkStats stats = {0};
-	VxReader   *reader = VxReaderCreate(index, ix, VxCurrentNodes(index, ix));
-
-	for (int attempt = 0; attempt < 5; attempt++)
-	{
-		VxNodeSlotData slot;
-		VxNodeId	holder;
-		int			n;
-		int			at;
-		bool		present = from == to;
-
-		if (!VxReadSlot(index, ix, from, &slot, code, NULL) ||
-			!VxStateIsNode(slot.state))
-			return false;
-		holder = level == 0 ? from : slot.upper;
-		if (holder >= VxCurrentNodes(index, ix))
-			return false;
-		n = VxReadLinks(reader, from, level, links, &stats);
-		for (int i = 0; i < n && !present; i++)
-			present = links[i] == to;
-		if (present)
-			return from != to;
-		at = n < capacity ? n :
-			choose_victim(index, ix, &slot.factors, code, links, n, to, force);
-		if (at < 0)
-			return false;
-		if (write_link(index, ix, holder, from, slot.generation, level, at,
-					   n < capacity ? VX_INVALID_NODE : links[at], to))
-			return true;
-	}
-	return false;
+	return NULL;
 }
 
 /* ------------------------------------------------------------------ insertion */
 
 /* Write a node's upper slot, with the neighbors chosen for each layer */
 static void
-place_upper(VxInserter *ins, VxNodeId id, uint16 generation, int level,
-			const VxNeighbors *neighbors)
+place_upper(VxInserter *ins, VxNodeId id, uint16 generation, int level)
 {
 	int			m = ins->ix->m;
 	VxNodeId   *links = palloc(sizeof(VxNodeId) * (Size) (m * level));
 
 	memset(links, 0xFF, sizeof(VxNodeId) * (Size) (m * level));
 	for (int l = 1; l <= level; l++)
-		memcpy(links + (l - 1) * m, neighbors[l].ids,
-			   sizeof(VxNodeId) * (Size) neighbors[l].n);
+		memcpy(links + (l - 1) * m, ins->neighbors[l].ids,
+			   sizeof(VxNodeId) * (Size) ins->neighbors[l].n);
 	VxPlaceUpper(ins->index, ins->ix, id, generation, level, links);
 	pfree(links);
 }
 
 /* Make a node the entry point unless there is one as high */
 static void
-promote(Relation index, VxNodeId id, int level)
+promote(VxInserter *ins, VxNodeId id, int level)
 {
 	for (;;)
 	{
-		VxEntry		entry = VxReadEntry(index);
+		VxEntry		entry = VxReadEntry(ins->index);
 		VxEntry		new;
 
 		new.node = id;
 		new.level = level;
 		if ((entry.node != VX_INVALID_NODE && entry.level >= level) ||
-			VxChangeEntry(index, entry.node, new))
+			VxChangeEntry(ins->index, ins->ix, entry.node, new))
 			return;
 	}
+}
+
+static int
+compare_targets(const void *a, const void *b)
+{
+	VxNodeId	x = ((const VxTarget *) a)->id;
+	VxNodeId	y = ((const VxTarget *) b)->id;
+
+	return x < y ? -1 : x > y;
 }
 
 /*
@@ -536,28 +276,40 @@ promote(Relation index, VxNodeId id, int level)
  * a link, one of them must: no node shall be out of reach.
  */
 static void
-link_back(VxInserter *ins, VxNodeId id, int level, const VxNeighbors *neighbors)
+link_back(VxInserter *ins, VxNodeId id, int level)
 {
-	bool		reached = false;
-	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext,
-												  "hnsw back-links",
-												  ALLOCSET_DEFAULT_SIZES);
-	MemoryContext old = MemoryContextSwitchTo(context);
+	const VxNeighbors *near = &ins->neighbors[0];
+	VxTarget	targets[2 * VX_MAX_M];
+	bool		reached;
 
-	for (int l = level; l >= 0; l--)
+	for (int i = 0; i < near->n; i++)
 	{
-		for (int i = 0; i < neighbors[l].n; i++)
+		targets[i].id = near->ids[i];
+		targets[i].generation = near->generations[i];
+	}
+	qsort(targets, (size_t) near->n, sizeof(VxTarget), compare_targets);
+	reached = VxLinkBack(&ins->linker, id, targets, near->n);
+
+	for (int i = 0; i < near->n && !reached; i++)
+		reached = VxAddLinks(&ins->linker, near->ids[i], 0, &id, 1, true);
+	for (int l = level; l > 0; l--)
+		for (int i = 0; i < ins->neighbors[l].n; i++)
 		{
 			CHECK_FOR_INTERRUPTS();
-			if (VxAddLink(ins->index, ins->ix, neighbors[l].ids[i], l, id, false) && l == 0)
-				reached = true;
-			MemoryContextReset(context);
+			VxAddLinks(&ins->linker, ins->neighbors[l].ids[i], l, &id, 1, false);
 		}
-	}
-	for (int i = 0; i < neighbors[0].n && !reached; i++)
-		reached = VxAddLink(ins->index, ins->ix, neighbors[0].ids[i], 0, id, true);
-	MemoryContextSwitchTo(old);
-	MemoryContextDelete(context);
+}
+
+/* The graph begins anew with a node, unless it has begun meanwhile */
+static void
+begin_graph(VxInserter *ins, VxNodeId id, int level, VxEntry entry)
+{
+	VxEntry		new;
+
+	new.node = id;
+	new.level = level;
+	if (!VxChangeEntry(ins->index, ins->ix, entry.node, new))
+		VxConnect(ins, id);
 }
 
 /*
@@ -565,49 +317,47 @@ link_back(VxInserter *ins, VxNodeId id, int level, const VxNeighbors *neighbors)
  * nothing alive, the graph begins anew with this node.
  */
 static void
-insert_node(VxInserter *ins, VxNewRow *row, VxEntry entry, const VxNeighbors *neighbors)
+insert_node(VxInserter *ins, VxNewRow *row, VxEntry entry)
 {
+	const VxNeighbors *neighbors = &ins->neighbors[0];
 	uint16		generation;
-	VxNodeId	near = neighbors[0].n > 0 ? neighbors[0].ids[0] : VX_INVALID_NODE;
+	VxNodeId	near = neighbors->n > 0 ? neighbors->ids[0] : VX_INVALID_NODE;
 	VxNodeId	id;
 
 	row->head = VX_INVALID_NODE;
-	row->links = neighbors[0].ids;
-	row->nlinks = neighbors[0].n;
+	row->links = neighbors->ids;
+	row->nlinks = neighbors->n;
 	id = VxPlaceRow(ins->index, ins->ix, row, near, &generation);
 	if (row->level > 0)
-		place_upper(ins, id, generation, row->level, neighbors);
+		place_upper(ins, id, generation, row->level);
 	if (near == VX_INVALID_NODE)
 	{
-		VxEntry		new;
-
-		new.node = id;
-		new.level = row->level;
-		if (!VxChangeEntry(ins->index, entry.node, new))
-			VxConnect(ins->index, ins->ix, id);
+		begin_graph(ins, id, row->level, entry);
 		return;
 	}
-	link_back(ins, id, row->level, neighbors);
+	link_back(ins, id, row->level);
 	if (row->level > entry.level)
-		promote(ins->index, id, row->level);
+		promote(ins, id, row->level);
 }
 
-/* Insert a vector, which has the dimensions of the index, for a heap TID */
+/*
+ * Insert a vector, which has the dimensions of the index, for a heap TID.  May
+ * leave memory in the current context.
+ */
 void
-VxInsertVector(Relation index, const VxIndex *ix, const void *vector,
-			   ItemPointer tid)
+VxInsertVector(VxInserter *ins, const void *vector, ItemPointer tid)
 {
-	VxNeighbors neighbors[VX_MAX_LEVEL + 1];
-	VxInserter	ins;
+	const VxIndex *ix = ins->ix;
 	VxNewRow	row = {0};
-	uint8	   *code = palloc((Size) ix->codec.nbytes);
 	VxEntry		entry;
 	const VxVisit *duplicate;
 	uint16		generation;
 
-	inserter_init(&ins, index, ix, vector, VX_INVALID_NODE);
-	VxEncode(&ix->codec, vector, &row.factors, code, ins.query.work);
-	row.code = code;
+	ins->vector = vector;
+	ins->self = VX_INVALID_NODE;
+	VxEncode(&ix->codec, vector, &ins->factors, ins->code, ins->query.work);
+	row.factors = ins->factors;
+	row.code = ins->code;
 	row.tid = *tid;
 	row.vector = vector;
 	row.state = VX_SLOT_LIVE;
@@ -616,58 +366,105 @@ VxInsertVector(Relation index, const VxIndex *ix, const void *vector,
 	if (ix->codec.metric == VX_METRIC_COSINE && VxIsZero(&ix->codec, vector))
 	{
 		row.state = VX_SLOT_LONE;
-		VxPlaceRow(index, ix, &row, VX_INVALID_NODE, &generation);
+		VxPlaceRow(ins->index, ix, &row, VX_INVALID_NODE, &generation);
 		return;
 	}
 
 	row.level = VxDrawLevel(ix);
-	entry = VxReadEntry(index);
-	if (entry.node == VX_INVALID_NODE)
-	{
-		for (int l = 0; l <= row.level; l++)
-			neighbors[l].n = 0;
-	}
-	else
-		find_neighbors(&ins, entry, row.level, neighbors);
+	VxQueryFromVector(&ins->query, vector);
+	entry = VxReadEntry(ins->index);
+	find_neighbors(ins, entry, row.level);
 
-	duplicate = find_duplicate(&ins);
+	duplicate = find_duplicate(ins);
 	if (duplicate)
 	{
 		row.head = duplicate->id;
 		row.head_generation = duplicate->generation;
-		if (VxPlaceRow(index, ix, &row, duplicate->id, &generation) != VX_INVALID_NODE)
+		if (VxPlaceRow(ins->index, ix, &row, duplicate->id, &generation) != VX_INVALID_NODE)
 			return;
 	}
-	insert_node(&ins, &row, entry, neighbors);
+	insert_node(ins, &row, entry);
+}
+
+/* --------------------------------------------------------- nodes that are there */
+
+/*
+ * Make the live ones of a node's links its neighbors on level 0; ins->query is
+ * made from its code.
+ */
+static void
+take_own_neighbors(VxInserter *ins, const VxNodeId *links, int n)
+{
+	VxGathered *g = &ins->linker.list;
+	VxNeighbors *neighbors = &ins->neighbors[0];
+	int			count = 0;
+
+	for (int i = 0; i < n; i++)
+		if (links[i] != ins->self && VxHasPage(&ins->linker, links[i]))
+			g->ids[count++] = links[i];
+	VxGather(&ins->linker, g, &ins->query, count);
+	neighbors->n = g->n;
+	for (int i = 0; i < g->n; i++)
+	{
+		neighbors->ids[i] = g->candidates[i].id;
+		neighbors->generations[i] = g->visits[g->order[i]].generation;
+	}
 }
 
 /*
  * Link a live node that is on disk already, and that little or nothing leads
- * to, into the graph; vacuum's way to mend what was torn.
+ * to, into the graph; vacuum's way to mend what was torn.  If the node has
+ * neighbors, they are asked to link it back; else there is a search for some.
  */
 void
-VxConnect(Relation index, const VxIndex *ix, VxNodeId id)
+VxConnect(VxInserter *ins, VxNodeId id)
 {
-	VxNeighbors neighbors[1];
-	VxInserter	ins;
+	VxNodeId	links[2 * VX_MAX_M];
 	VxNodeSlotData slot;
 	VxEntry		entry;
-	void	   *vector = palloc((Size) ix->codec.vector_bytes);
+	int			n;
 
-	if (!VxReadSlot(index, ix, id, &slot, NULL, NULL) || slot.state != VX_SLOT_LIVE)
+	if (!VxReadSlot(ins->index, ins->ix, id, &slot, ins->code, links) ||
+		slot.state != VX_SLOT_LIVE)
 		return;
-	VxReadVector(index, ix, id, vector, NULL);
-	inserter_init(&ins, index, ix, vector, id);
-	entry = VxReadEntry(index);
-	if (entry.node == VX_INVALID_NODE)
+	ins->self = id;
+	VxQueryFromCode(&ins->query, &slot.factors, ins->code);
+	n = VxCountLinks(links, 2 * ins->ix->m);
+	take_own_neighbors(ins, links, n);
+	if (ins->neighbors[0].n == 0)
 	{
-		promote(index, id, slot.level);
-		return;
+		entry = VxReadEntry(ins->index);
+		if (entry.node == VX_INVALID_NODE)
+		{
+			promote(ins, id, slot.level);
+			return;
+		}
+		find_neighbors(ins, entry, 0);
+		VxAddLinks(&ins->linker, id, 0, ins->neighbors[0].ids, ins->neighbors[0].n, false);
 	}
-	find_neighbors(&ins, entry, 0, neighbors);
-	for (int i = 0; i < neighbors[0].n; i++)
-		VxAddLink(index, ix, id, 0, neighbors[0].ids[i], false);
-	link_back(&ins, id, 0, neighbors);
+	link_back(ins, id, 0);
+}
+
+/* --------------------------------------------------------------------- aminsert */
+
+/*
+ * The inserter of a statement.  It is made anew if the relation is not where
+ * it was: nothing promises that it stays open from row to row.
+ */
+static VxInserter *
+statement_inserter(Relation index, IndexInfo *info)
+{
+	VxInserter *ins = info->ii_AmCache;
+
+	if (ins == NULL || ins->index != index)
+	{
+		MemoryContext old = MemoryContextSwitchTo(info->ii_Context);
+
+		ins = VxInserterCreate(index, VxGetIndex(index));
+		info->ii_AmCache = ins;
+		MemoryContextSwitchTo(old);
+	}
+	return ins;
 }
 
 bool
@@ -675,19 +472,16 @@ vxinsert(Relation index, Datum *values, bool *isnull, ItemPointer tid,
 		 Relation heap, IndexUniqueCheck check_unique, bool index_unchanged,
 		 IndexInfo *info)
 {
-	MemoryContext context;
+	VxInserter *ins;
 	MemoryContext old;
-	const VxIndex *ix;
 	Pointer		detoasted;
 
 	if (isnull[0])
 		return false;
-	context = AllocSetContextCreate(CurrentMemoryContext, "hnsw insert",
-									ALLOCSET_DEFAULT_SIZES);
-	old = MemoryContextSwitchTo(context);
-	ix = VxGetIndex(index);
-	VxInsertVector(index, ix, VxCheckedVector(index, ix, values[0], &detoasted), tid);
+	ins = statement_inserter(index, info);
+	old = MemoryContextSwitchTo(ins->row_context);
+	VxInsertVector(ins, VxCheckedVector(index, ins->ix, values[0], &detoasted), tid);
 	MemoryContextSwitchTo(old);
-	MemoryContextDelete(context);
+	MemoryContextReset(ins->row_context);
 	return false;
 }

@@ -35,6 +35,16 @@ relax(float dist)
 }
 
 /*
+ * Is a candidate at distance dist from a node too near to one of the node's
+ * neighbors, the two being between apart, to be a neighbor itself?
+ */
+bool
+VxStrikesOut(float dist, float between)
+{
+	return relax(dist) >= between;
+}
+
+/*
  * Choose up to max neighbors among n candidates, which are sorted by their
  * distance from the node (algorithm 4 of the paper, without extension, but
  * with some slack): a candidate is taken if it is nearer to the node than to

@@ -11,7 +11,6 @@
  */
 #include "postgres.h"
 
-#include "access/generic_xlog.h"
 #include "access/reloptions.h"
 #include "miscadmin.h"
 #include "storage/bufmgr.h"
@@ -213,6 +212,7 @@ VxLayoutFromMeta(Relation index, const VxMetaPageData *meta, VxIndex *ix)
 	ix->slots_per_page = meta->slots_per_page;
 	ix->vector_pages = meta->vector_pages;
 	ix->max_level = meta->max_level;
+	ix->skip_wal = false;
 }
 
 /* Read and share-lock the metapage; its content is at *meta */
@@ -273,7 +273,7 @@ VxReadEntry(Relation index)
  * empty graph).  Returns false, and changes nothing, if it is not.
  */
 bool
-VxChangeEntry(Relation index, VxNodeId old, VxEntry new)
+VxChangeEntry(Relation index, const VxIndex *ix, VxNodeId old, VxEntry new)
 {
 	VxMetaPage	meta;
 	Buffer		buffer = lock_meta(index, BUFFER_LOCK_EXCLUSIVE, &meta);
@@ -281,13 +281,14 @@ VxChangeEntry(Relation index, VxNodeId old, VxEntry new)
 
 	if (change)
 	{
-		GenericXLogState *state = GenericXLogStart(index);
-		Page		page = GenericXLogRegisterBuffer(state, buffer, 0);
+		Page		page;
 
-		meta = (VxMetaPage) PageGetContents(page);
-		meta->entry = new.node;
+		VxWalBegin(index, ix);
+		page = VxWalPage(buffer, false);
 		meta->entry_level = (uint16) new.level;
-		GenericXLogFinish(state);
+		VxWalChanged(page, &meta->entry_level, sizeof(meta->entry_level));
+		VxWalPut(page, &meta->entry, &new.node, sizeof(VxNodeId));
+		VxWalFinish();
 	}
 	UnlockReleaseBuffer(buffer);
 	return change;
@@ -295,7 +296,7 @@ VxChangeEntry(Relation index, VxNodeId old, VxEntry new)
 
 /* Note in the metapage whether slots wait for repair; returns what it said */
 bool
-VxNoteDead(Relation index, bool dead)
+VxNoteDead(Relation index, const VxIndex *ix, bool dead)
 {
 	VxMetaPage	meta;
 	Buffer		buffer = lock_meta(index, BUFFER_LOCK_EXCLUSIVE, &meta);
@@ -303,11 +304,11 @@ VxNoteDead(Relation index, bool dead)
 
 	if (was != dead)
 	{
-		GenericXLogState *state = GenericXLogStart(index);
-		Page		page = GenericXLogRegisterBuffer(state, buffer, 0);
+		uint32		flag = dead;
 
-		((VxMetaPage) PageGetContents(page))->dead = dead;
-		GenericXLogFinish(state);
+		VxWalBegin(index, ix);
+		VxWalPut(VxWalPage(buffer, false), &meta->dead, &flag, sizeof(flag));
+		VxWalFinish();
 	}
 	UnlockReleaseBuffer(buffer);
 	return was;
@@ -344,6 +345,14 @@ read_page(Relation index, BlockNumber block, BufferAccessStrategy strategy)
 		VxReadBuffer(index, block);
 }
 
+/* Complain if a page is neither a node page nor all-zero */
+static void
+check_node_page(Relation index, BlockNumber block, Page page)
+{
+	if (!PageIsNew(page) && !page_is(page, VX_PAGE_NODES))
+		VxDamaged(index, block, "no node page");
+}
+
 /*
  * Lock a node page that was read.  Complains if it is neither a node page nor
  * all-zero.
@@ -355,8 +364,7 @@ VxLockReadNodePage(Relation index, Buffer buffer, int mode)
 
 	LockBuffer(buffer, mode);
 	page = BufferGetPage(buffer);
-	if (!PageIsNew(page) && !page_is(page, VX_PAGE_NODES))
-		VxDamaged(index, BufferGetBlockNumber(buffer), "no node page");
+	check_node_page(index, BufferGetBlockNumber(buffer), page);
 	return page;
 }
 
@@ -464,12 +472,16 @@ is_node_block(Relation index, const VxIndex *ix, BlockNumber block)
 		(block - 1) % (BlockNumber) (1 + ix->vector_pages) == 0;
 }
 
+/* Pages from the free space map that may be found locked before a stripe is added */
+#define MAX_BUSY_PAGES 2
+
 /*
  * A node page where a free slot may be: first near a node, then where this
- * backend found one before, then by the free space map, else a new one.
+ * backend found one before, then by the free space map, else a new one.  The
+ * map is asked no more when that many of its pages were locked by others.
  */
 static BlockNumber
-choose_block(Relation index, const VxIndex *ix, VxNodeId near, int attempt)
+choose_block(Relation index, const VxIndex *ix, VxNodeId near, int attempt, int busy)
 {
 	BlockNumber block;
 
@@ -481,7 +493,8 @@ choose_block(Relation index, const VxIndex *ix, VxNodeId near, int attempt)
 		if (block != InvalidBlockNumber && is_node_block(index, ix, block))
 			return block;
 	}
-	while ((block = GetPageWithFreeSpace(index, BLCKSZ / 2)) != InvalidBlockNumber)
+	while (busy <= MAX_BUSY_PAGES &&
+		   (block = GetPageWithFreeSpace(index, BLCKSZ / 2)) != InvalidBlockNumber)
 	{
 		if (is_node_block(index, ix, block))
 			return block;
@@ -517,6 +530,22 @@ lock_pair(Relation index, const VxIndex *ix, BlockNumber block, VxNodeId other,
 		taken->other = VxLockNodePage(index, other_block, BUFFER_LOCK_EXCLUSIVE, NULL);
 }
 
+/* Lock the page of a block, unless somebody else has it locked */
+static bool
+try_lock(Relation index, BlockNumber block, VxTakenSlot *taken)
+{
+	taken->block = block;
+	taken->other = InvalidBuffer;
+	taken->buffer = VxReadBuffer(index, block);
+	if (!ConditionalLockBuffer(taken->buffer))
+	{
+		ReleaseBuffer(taken->buffer);
+		return false;
+	}
+	check_node_page(index, block, BufferGetPage(taken->buffer));
+	return true;
+}
+
 static void
 release_taken(VxTakenSlot *taken)
 {
@@ -528,18 +557,30 @@ release_taken(VxTakenSlot *taken)
 /*
  * Find a free slot and lock its page exclusively, and that of the node
  * "other" if that is not VX_INVALID_NODE.
+ *
+ * Without another node, a page that somebody else has locked is passed by, so
+ * that writers do not queue for the pages with free slots but spread; when
+ * several are, a new stripe makes room for one writer more.
  */
 static void
 take_slot(Relation index, const VxIndex *ix, VxNodeId near, VxNodeId other,
 		  VxTakenSlot *taken)
 {
+	int			busy = 0;
+
 	for (int attempt = 0;; attempt++)
 	{
-		BlockNumber block = choose_block(index, ix, near, attempt);
+		BlockNumber block = choose_block(index, ix, near, attempt, busy);
 
 		CHECK_FOR_INTERRUPTS();
 		complete_stripe(index, ix, block);
-		lock_pair(index, ix, block, other, taken);
+		if (other != VX_INVALID_NODE || busy > MAX_BUSY_PAGES)
+			lock_pair(index, ix, block, other, taken);
+		else if (!try_lock(index, block, taken))
+		{
+			busy++;
+			continue;
+		}
 		taken->slot = find_free_slot(ix, BufferGetPage(taken->buffer), &taken->nfree);
 		if (taken->slot >= 0)
 		{
@@ -557,19 +598,18 @@ take_slot(Relation index, const VxIndex *ix, VxNodeId near, VxNodeId other,
 	}
 }
 
-/* Register the page of a taken slot for change, made a node page if new */
+/* The page of a taken slot, made a node page if new, for change */
 static Page
-register_taken(GenericXLogState *state, const VxIndex *ix, VxTakenSlot *taken)
+change_taken(const VxIndex *ix, const VxTakenSlot *taken)
 {
 	bool		is_new = PageIsNew(BufferGetPage(taken->buffer));
-	Page		page = GenericXLogRegisterBuffer(state, taken->buffer,
-												 is_new ? GENERIC_XLOG_FULL_IMAGE : 0);
+	Page		page = VxWalPage(taken->buffer, is_new);
 
 	if (is_new)
 		VxInitPage(page, VX_PAGE_NODES,
 				   (taken->block - 1) / (BlockNumber) (1 + ix->vector_pages));
-	VxRaisePageLower(page, MAXALIGN(SizeOfPageHeaderData) +
-					 (Size) (taken->slot + 1) * (Size) ix->slot_size);
+	VxWalRaiseLower(page, MAXALIGN(SizeOfPageHeaderData) +
+					(Size) (taken->slot + 1) * (Size) ix->slot_size);
 	return page;
 }
 
@@ -584,6 +624,21 @@ other_slot(const VxIndex *ix, VxTakenSlot *taken, VxNodeId other)
 
 /* ------------------------------------------------------------------ vectors */
 
+/* What of a slot's vector is in vector page page_no, and where on the page */
+static void
+vector_part(const VxIndex *ix, int page_no, int slot, Size *begin, Size *size, Size *offset)
+{
+	Size		first = (Size) slot * (Size) ix->codec.vector_bytes;
+	Size		end = Min(first + (Size) ix->codec.vector_bytes,
+						  (Size) (page_no + 1) * VX_PAGE_BYTES);
+	Size		start = Max(first, (Size) page_no * VX_PAGE_BYTES);
+
+	Assert(start < end);
+	*begin = start - first;
+	*size = end - start;
+	*offset = MAXALIGN(SizeOfPageHeaderData) + start - (Size) page_no * VX_PAGE_BYTES;
+}
+
 /*
  * Copy into vector page page_no of a stripe what it holds of a slot's vector.
  */
@@ -591,14 +646,13 @@ void
 VxFillVectorPage(const VxIndex *ix, Page page, int page_no, int slot,
 				 const char *vector)
 {
-	Size		size = (Size) ix->codec.vector_bytes;
-	Size		begin = Max((Size) slot * size, (Size) page_no * VX_PAGE_BYTES);
-	Size		end = Min((Size) (slot + 1) * size, (Size) (page_no + 1) * VX_PAGE_BYTES);
-	Size		offset = MAXALIGN(SizeOfPageHeaderData) + begin - (Size) page_no * VX_PAGE_BYTES;
+	Size		begin;
+	Size		size;
+	Size		offset;
 
-	Assert(begin < end);
-	memcpy((char *) page + offset, vector + (begin - (Size) slot * size), end - begin);
-	VxRaisePageLower(page, offset + (end - begin));
+	vector_part(ix, page_no, slot, &begin, &size, &offset);
+	memcpy((char *) page + offset, vector + begin, size);
+	VxRaisePageLower(page, offset + size);
 }
 
 /* First and last vector page, within its stripe, of a slot's vector */
@@ -614,27 +668,41 @@ last_vector_page(const VxIndex *ix, int slot)
 	return (int) (((Size) (slot + 1) * (Size) ix->codec.vector_bytes - 1) / VX_PAGE_BYTES);
 }
 
-/* Register vector page page_no of a taken slot's stripe and write its part */
-static Buffer
-write_vector_page(Relation index, const VxIndex *ix, GenericXLogState *state,
-				  const VxTakenSlot *taken, int page_no, const void *vector)
+/* Lock vector pages [from, to) of a taken slot's stripe exclusively */
+static void
+lock_vector_pages(Relation index, const VxTakenSlot *taken, int from, int to,
+				  Buffer *buffers)
 {
-	BlockNumber block = taken->block + 1 + (BlockNumber) page_no;
-	Buffer		buffer = ReadBuffer(index, block);
-	Page		page;
-	bool		is_new;
+	for (int i = from; i < to; i++)
+	{
+		BlockNumber block = taken->block + 1 + (BlockNumber) i;
+		Buffer		buffer = VxReadBuffer(index, block);
 
-	LockBuffer(buffer, BUFFER_LOCK_EXCLUSIVE);
-	is_new = PageIsNew(BufferGetPage(buffer));
-	if (!is_new && !page_is(BufferGetPage(buffer), VX_PAGE_VECTORS))
-		VxDamaged(index, block, "no vector page");
-	page = GenericXLogRegisterBuffer(state, buffer,
-									 is_new ? GENERIC_XLOG_FULL_IMAGE : 0);
+		LockBuffer(buffer, BUFFER_LOCK_EXCLUSIVE);
+		if (!PageIsNew(BufferGetPage(buffer)) &&
+			!page_is(BufferGetPage(buffer), VX_PAGE_VECTORS))
+			VxDamaged(index, block, "no vector page");
+		buffers[i - from] = buffer;
+	}
+}
+
+/* Write into vector page page_no, as part of a change, its part of a vector */
+static void
+write_vector_page(const VxIndex *ix, const VxTakenSlot *taken, int page_no,
+				  Buffer buffer, const char *vector)
+{
+	bool		is_new = PageIsNew(BufferGetPage(buffer));
+	Page		page = VxWalPage(buffer, is_new);
+	Size		begin;
+	Size		size;
+	Size		offset;
+
 	if (is_new)
 		VxInitPage(page, VX_PAGE_VECTORS,
 				   (taken->block - 1) / (BlockNumber) (1 + ix->vector_pages));
-	VxFillVectorPage(ix, page, page_no, taken->slot, vector);
-	return buffer;
+	vector_part(ix, page_no, taken->slot, &begin, &size, &offset);
+	VxWalRaiseLower(page, offset + size);
+	VxWalPut(page, (char *) page + offset, vector + begin, size);
 }
 
 /*
@@ -647,13 +715,15 @@ write_vector_early(Relation index, const VxIndex *ix, const VxTakenSlot *taken,
 {
 	while (from < to)
 	{
-		GenericXLogState *state = GenericXLogStart(index);
-		Buffer		buffers[MAX_GENERIC_XLOG_PAGES];
-		int			n = 0;
+		Buffer		buffers[VX_WAL_PAGES];
+		int			n = Min(VX_WAL_PAGES, to - from);
 
-		while (n < MAX_GENERIC_XLOG_PAGES && from < to)
-			buffers[n++] = write_vector_page(index, ix, state, taken, from++, vector);
-		GenericXLogFinish(state);
+		lock_vector_pages(index, taken, from, from + n, buffers);
+		VxWalBegin(index, ix);
+		for (int i = 0; i < n; i++)
+			write_vector_page(ix, taken, from + i, buffers[i], vector);
+		VxWalFinish();
+		from += n;
 		while (n > 0)
 			UnlockReleaseBuffer(buffers[--n]);
 	}
@@ -707,8 +777,8 @@ VxReadVector(Relation index, const VxIndex *ix, VxNodeId id, void *out,
 
 /* ------------------------------------------------------------- placing rows */
 
-/* Fill a slot with a row; the page is a registered image */
-static void
+/* Fill a slot with a row; returns its generation */
+static uint16
 fill_slot(const VxIndex *ix, VxNodeSlot slot, const VxNewRow *row)
 {
 	uint16		generation = slot->generation;
@@ -726,6 +796,7 @@ fill_slot(const VxIndex *ix, VxNodeSlot slot, const VxNewRow *row)
 	if (row->nlinks > 0)
 		memcpy(VxSlotLinks(ix, slot), row->links,
 			   (Size) row->nlinks * sizeof(VxNodeId));
+	return generation;
 }
 
 /* May a row join the chain of this head? */
@@ -735,6 +806,36 @@ head_accepts(VxNodeSlot head, uint16 generation)
 	return head->generation == generation &&
 		(head->state == VX_SLOT_LIVE ||
 		 (head->state == VX_SLOT_DEAD && head->chain != VX_INVALID_NODE));
+}
+
+/* Let others know what became of the free slots of a page that one was taken of */
+static void
+note_taken(Relation index, const VxTakenSlot *taken)
+{
+	if (taken->nfree == 1)
+		RecordPageWithFreeSpace(index, taken->block, 0);
+}
+
+/*
+ * Lock the vector pages that the last record of a row writes, and write those
+ * before them.  Returns the number of the first, and in *n how many.
+ */
+static int
+prepare_vector(Relation index, const VxIndex *ix, const VxTakenSlot *taken,
+			   const void *vector, Buffer *buffers, int *n)
+{
+	int			first = first_vector_page(ix, taken->slot);
+	int			end = last_vector_page(ix, taken->slot) + 1;
+	int			room = VX_WAL_PAGES - (BufferIsValid(taken->other) ? 2 : 1);
+
+	if (end - first > room)
+	{
+		write_vector_early(index, ix, taken, first, end - room, vector);
+		first = end - room;
+	}
+	lock_vector_pages(index, taken, first, end, buffers);
+	*n = end - first;
+	return first;
 }
 
 /*
@@ -748,12 +849,12 @@ VxPlaceRow(Relation index, const VxIndex *ix, const VxNewRow *row,
 		   VxNodeId near, uint16 *generation)
 {
 	VxTakenSlot taken;
-	GenericXLogState *state;
 	Page		page;
 	VxNodeSlot	slot;
 	VxNodeId	id;
-	Buffer		buffers[MAX_GENERIC_XLOG_PAGES];
+	Buffer		buffers[VX_WAL_PAGES];
 	int			nbuffers = 0;
+	int			first = 0;
 
 	take_slot(index, ix, near, row->head, &taken);
 	if (row->head != VX_INVALID_NODE &&
@@ -764,49 +865,49 @@ VxPlaceRow(Relation index, const VxIndex *ix, const VxNewRow *row,
 	}
 	id = VxMakeNodeId(ix, (taken.block - 1) / (BlockNumber) (1 + ix->vector_pages),
 					  taken.slot);
-
 	if (ix->codec.kind != VX_CODE_RAW)
-	{
-		int			first = first_vector_page(ix, taken.slot);
-		int			end = last_vector_page(ix, taken.slot) + 1;
-		int			room = MAX_GENERIC_XLOG_PAGES - (BufferIsValid(taken.other) ? 2 : 1);
+		first = prepare_vector(index, ix, &taken, row->vector, buffers, &nbuffers);
 
-		if (end - first > room)
-		{
-			write_vector_early(index, ix, &taken, first, end - room, row->vector);
-			first = end - room;
-		}
-		state = GenericXLogStart(index);
-		for (int i = first; i < end; i++)
-			buffers[nbuffers++] = write_vector_page(index, ix, state, &taken, i, row->vector);
-	}
-	else
-		state = GenericXLogStart(index);
-
-	page = register_taken(state, ix, &taken);
+	VxWalBegin(index, ix);
+	for (int i = 0; i < nbuffers; i++)
+		write_vector_page(ix, &taken, first + i, buffers[i], row->vector);
+	page = change_taken(ix, &taken);
 	slot = VxPageSlot(ix, page, taken.slot);
-	*generation = slot->generation;
-	fill_slot(ix, slot, row);
+	*generation = fill_slot(ix, slot, row);
 	if (row->head != VX_INVALID_NODE)
 	{
-		VxNodeSlot	head;
+		VxNodeSlot	head = other_slot(ix, &taken, row->head);
+		Page		head_page = BufferIsValid(taken.other) ?
+			VxWalPage(taken.other, false) : page;
 
-		if (BufferIsValid(taken.other))
-			page = GenericXLogRegisterBuffer(state, taken.other, 0);
-		head = VxPageSlot(ix, page, VxSlotNumber(ix, row->head));
 		slot->state = VX_SLOT_DUPLICATE;
 		slot->upper = row->head;
 		slot->chain = head->chain;
-		head->chain = id;
+		VxWalPut(head_page, &head->chain, &id, sizeof(id));
 	}
-	GenericXLogFinish(state);
+	VxWalChanged(page, slot, (Size) ix->slot_size);
+	VxWalFinish();
 
 	while (nbuffers > 0)
 		UnlockReleaseBuffer(buffers[--nbuffers]);
 	release_taken(&taken);
-	if (taken.nfree == 1)
-		RecordPageWithFreeSpace(index, taken.block, 0);
+	note_taken(index, &taken);
 	return id;
+}
+
+/* Fill an upper slot with level * m links, packed by layer */
+static void
+fill_upper(const VxIndex *ix, VxUpperSlot upper, VxNodeId owner, int level,
+		   const VxNodeId *links)
+{
+	uint16		generation = upper->generation;
+
+	memset(upper, 0, (Size) ix->slot_size);
+	upper->state = VX_SLOT_UPPER;
+	upper->level = (uint8) level;
+	upper->generation = generation;
+	upper->owner = owner;
+	memcpy(upper->links, links, (Size) level * (Size) ix->m * sizeof(VxNodeId));
 }
 
 /*
@@ -818,11 +919,10 @@ VxPlaceUpper(Relation index, const VxIndex *ix, VxNodeId node,
 			 uint16 generation, int level, const VxNodeId *links)
 {
 	VxTakenSlot taken;
-	GenericXLogState *state;
 	Page		page;
 	VxUpperSlot upper;
 	VxNodeSlot	owner;
-	uint16		upper_generation;
+	VxNodeId	id;
 
 	take_slot(index, ix, node, node, &taken);
 	owner = other_slot(ix, &taken, node);
@@ -832,26 +932,20 @@ VxPlaceUpper(Relation index, const VxIndex *ix, VxNodeId node,
 		release_taken(&taken);
 		return false;
 	}
+	id = VxMakeNodeId(ix, (taken.block - 1) / (BlockNumber) (1 + ix->vector_pages),
+					  taken.slot);
 
-	state = GenericXLogStart(index);
-	page = register_taken(state, ix, &taken);
+	VxWalBegin(index, ix);
+	page = change_taken(ix, &taken);
 	upper = VxPageSlot(ix, page, taken.slot);
-	upper_generation = upper->generation;
-	memset(upper, 0, (Size) ix->slot_size);
-	upper->state = VX_SLOT_UPPER;
-	upper->level = (uint8) level;
-	upper->generation = upper_generation;
-	upper->owner = node;
-	memcpy(upper->links, links, (Size) level * (Size) ix->m * sizeof(VxNodeId));
+	fill_upper(ix, upper, node, level, links);
+	VxWalChanged(page, upper, (Size) ix->slot_size);
 	if (BufferIsValid(taken.other))
-		page = GenericXLogRegisterBuffer(state, taken.other, 0);
-	owner = VxPageSlot(ix, page, VxSlotNumber(ix, node));
-	owner->upper = VxMakeNodeId(ix, (taken.block - 1) /
-								(BlockNumber) (1 + ix->vector_pages), taken.slot);
-	GenericXLogFinish(state);
+		page = VxWalPage(taken.other, false);
+	VxWalPut(page, &owner->upper, &id, sizeof(id));
+	VxWalFinish();
 
 	release_taken(&taken);
-	if (taken.nfree == 1)
-		RecordPageWithFreeSpace(index, taken.block, 0);
+	note_taken(index, &taken);
 	return true;
 }

@@ -10,11 +10,15 @@
  *	survey	takes dead duplicates out of their chains, and notes in a bitmap
  *			which nodes are gone: free, or dead without a chain
  *	mend	replaces links to nodes that are gone by links to those nodes' own
- *			neighbors, and notes which nodes have a link to them
+ *			neighbors, and notes which nodes have a link to them; see mend.c
  *	free	frees slots of dead nodes, and connects nodes no link leads to
  *
  * The bitmaps describe the index as the survey saw it; every slot is looked at
  * again, under an exclusive lock of its page, before it is changed.
+ *
+ * The survey also keeps what mending reads most: the lists of dead nodes, as
+ * far as half of maintenance_work_mem holds them, and the codes of all nodes, if
+ * the other half does.  Else they are read from their pages.
  *
  *-------------------------------------------------------------------------
  */
@@ -22,6 +26,7 @@
 
 #include "commands/vacuum.h"
 #include "miscadmin.h"
+#include "port/pg_bitutils.h"
 #include "storage/bufmgr.h"
 #include "storage/freespace.h"
 #include "storage/indexfsm.h"
@@ -29,47 +34,7 @@
 #include "utils/rel.h"
 
 #include "compat.h"
-#include "hnsw/hnsw.h"
-
-/* Candidates considered for the new links of a node */
-#define MAX_REPAIR_CANDIDATES 512
-/* Times that a page is tried again because its lists changed meanwhile */
-#define MAX_REPAIR_ATTEMPTS 3
-
-typedef struct VxVacuum
-{
-	/* unchanging */
-	Relation	index;
-	const VxIndex *ix;
-	BufferAccessStrategy strategy;
-	VxNodeId	nnodes;			/* ids that the survey saw are below this */
-	uint32		nstripes;
-	MemoryContext page_context; /* reset after every page */
-
-	/* mutable */
-	VxReader   *reader;			/* of nodes that are gone */
-	uint64	   *gone;			/* bitmaps by node id */
-	uint64	   *stale;			/* upper slots to free */
-	uint64	   *linked;			/* nodes some link leads to */
-	VxEntry		best;			/* a live node of the highest level seen */
-	VxEntry		best_dead;		/* likewise a dead one that heads a chain */
-	int64		ndead;			/* dead nodes that are gone */
-	int64		nfreed;			/* slots freed */
-	BlockNumber nfree_pages;
-} VxVacuum;
-
-static inline bool
-bit_has(const VxVacuum *vac, const uint64 *bits, VxNodeId id)
-{
-	return id < vac->nnodes && (bits[id / 64] >> (id % 64) & 1) != 0;
-}
-
-static inline void
-bit_set(const VxVacuum *vac, uint64 *bits, VxNodeId id)
-{
-	if (id < vac->nnodes)
-		bits[id / 64] |= UINT64CONST(1) << (id % 64);
-}
+#include "hnsw/vacuum.h"
 
 /* ------------------------------------------------------------- bulk deletion */
 
@@ -96,30 +61,40 @@ find_removable(const VxIndex *ix, Page page, IndexBulkDeleteCallback callback,
 	return n;
 }
 
+/* Make a slot free, as part of a change */
+static void
+free_slot(Page page, VxNodeSlot slot)
+{
+	slot->state = VX_SLOT_FREE;
+	slot->generation++;
+	VxWalChanged(page, slot, offsetof(VxNodeSlotData, tid));
+}
+
+/* Mark a row as removed, as part of a change */
+static void
+mark_slot(Page page, VxNodeSlot slot)
+{
+	ItemPointerSetInvalid(&slot->tid);
+	if (slot->state == VX_SLOT_LIVE)
+		slot->state = VX_SLOT_DEAD;
+	else if (slot->state == VX_SLOT_DUPLICATE)
+		slot->state = VX_SLOT_DUPLICATE_DEAD;
+	else
+		free_slot(page, slot);	/* nothing refers to a lone row */
+	VxWalChanged(page, slot, offsetof(VxNodeSlotData, unused));
+}
+
 /* Mark rows of a page, which is locked exclusively, as removed */
 static void
 mark_removed(Relation index, const VxIndex *ix, Buffer buffer, const int *slots, int n)
 {
-	GenericXLogState *state = GenericXLogStart(index);
-	Page		page = GenericXLogRegisterBuffer(state, buffer, 0);
+	Page		page;
 
+	VxWalBegin(index, ix);
+	page = VxWalPage(buffer, false);
 	for (int i = 0; i < n; i++)
-	{
-		VxNodeSlot	slot = VxPageSlot(ix, page, slots[i]);
-
-		ItemPointerSetInvalid(&slot->tid);
-		if (slot->state == VX_SLOT_LIVE)
-			slot->state = VX_SLOT_DEAD;
-		else if (slot->state == VX_SLOT_DUPLICATE)
-			slot->state = VX_SLOT_DUPLICATE_DEAD;
-		else
-		{
-			/* nothing refers to a lone row */
-			slot->state = VX_SLOT_FREE;
-			slot->generation++;
-		}
-	}
-	GenericXLogFinish(state);
+		mark_slot(page, VxPageSlot(ix, page, slots[i]));
+	VxWalFinish();
 }
 
 IndexBulkDeleteResult *
@@ -149,12 +124,13 @@ vxbulkdelete(IndexVacuumInfo *info, IndexBulkDeleteResult *stats,
 		if (n > 0)
 		{
 			if (!noted)
-				VxNoteDead(index, true);
+				VxNoteDead(index, ix, true);
 			noted = true;
 			LockBuffer(buffer, BUFFER_LOCK_EXCLUSIVE);
 			n = find_removable(ix, BufferGetPage(buffer), callback, callback_state,
 							   slots, &ignored);
-			mark_removed(index, ix, buffer, slots, n);
+			if (n > 0)
+				mark_removed(index, ix, buffer, slots, n);
 			LockBuffer(buffer, BUFFER_LOCK_UNLOCK);
 			stats->tuples_removed += n;
 		}
@@ -209,17 +185,15 @@ unlink_duplicate(VxVacuum *vac, VxNodeId before, VxNodeId dead)
 		slot_b->state == VX_SLOT_DUPLICATE_DEAD;
 	if (ok)
 	{
-		GenericXLogState *state = GenericXLogStart(vac->index);
-
-		page_a = GenericXLogRegisterBuffer(state, a, 0);
-		page_b = BufferIsValid(b) ? GenericXLogRegisterBuffer(state, b, 0) : page_a;
-		slot_a = VxPageSlot(ix, page_a, VxSlotNumber(ix, before));
-		slot_b = VxPageSlot(ix, page_b, VxSlotNumber(ix, dead));
-		slot_a->chain = slot_b->chain;
-		slot_b->state = VX_SLOT_FREE;
+		VxWalBegin(vac->index, ix);
+		VxWalPage(a, false);
+		if (BufferIsValid(b))
+			VxWalPage(b, false);
+		VxWalPut(page_a, &slot_a->chain, &slot_b->chain, sizeof(VxNodeId));
+		free_slot(page_b, slot_b);
 		slot_b->chain = VX_INVALID_NODE;
-		slot_b->generation++;
-		GenericXLogFinish(state);
+		VxWalChanged(page_b, &slot_b->chain, sizeof(VxNodeId));
+		VxWalFinish();
 		vac->nfreed++;
 	}
 	if (BufferIsValid(b))
@@ -232,7 +206,7 @@ unlink_duplicate(VxVacuum *vac, VxNodeId before, VxNodeId dead)
 static void
 trim_chain(VxVacuum *vac, VxNodeId id)
 {
-	for (int failures = 0; failures < MAX_REPAIR_ATTEMPTS;)
+	for (int failures = 0; failures < VX_REPAIR_ATTEMPTS;)
 	{
 		VxNodeSlotData slot;
 		VxNodeSlotData next;
@@ -250,11 +224,12 @@ trim_chain(VxVacuum *vac, VxNodeId id)
 }
 
 /* Copy a node page under a share lock; false if it is all-zero */
-static bool
-copy_page(VxVacuum *vac, uint32 stripe, char *copy)
+bool
+VxVacuumCopyPage(const VxVacuum *vac, uint32 stripe, BufferAccessStrategy strategy,
+				 char *copy)
 {
 	Buffer		buffer = VxLockNodePage(vac->index, VxStripeBlock(vac->ix, stripe),
-										BUFFER_LOCK_SHARE, vac->strategy);
+										BUFFER_LOCK_SHARE, strategy);
 	bool		is_new = PageIsNew(BufferGetPage(buffer));
 
 	memcpy(copy, BufferGetPage(buffer), BLCKSZ);
@@ -262,27 +237,103 @@ copy_page(VxVacuum *vac, uint32 stripe, char *copy)
 	return !is_new;
 }
 
+/* Keep the links of the next dead node, if there is memory */
+static void
+remember_links(VxVacuum *vac, const VxNodeId *links)
+{
+	Size		size = 2 * (Size) vac->ix->m * sizeof(VxNodeId);
+
+	/* one left out, the ranks of all after it are beyond what is there */
+	if (vac->ndead_links < vac->ndead || vac->ndead_links == vac->memory_dead_links)
+		return;
+	if (vac->ndead_links == vac->max_dead_links)
+	{
+		vac->max_dead_links = vac->max_dead_links <= vac->memory_dead_links / 2 ?
+			vac->max_dead_links * 2 : vac->memory_dead_links;
+		vac->dead_links = repalloc_huge(vac->dead_links, size * vac->max_dead_links);
+	}
+	memcpy((char *) vac->dead_links + size * vac->ndead_links, links, size);
+	vac->ndead_links++;
+}
+
+/* Note the best node to begin searches at */
+static void
+note_entry(VxVacuum *vac, VxNodeId id, VxNodeSlot slot)
+{
+	VxEntry    *best = slot->state == VX_SLOT_LIVE ? &vac->best : &vac->best_dead;
+
+	if (slot->level <= vac->ix->max_level &&
+		(best->node == VX_INVALID_NODE || slot->level > best->level))
+	{
+		best->node = id;
+		best->level = slot->level;
+	}
+}
+
+/* Note a live node, and keep its code */
+static void
+note_live(VxVacuum *vac, VxNodeId id, VxNodeSlot slot)
+{
+	VxBitSet(vac, vac->live, id);
+	if (vac->codes)
+	{
+		*VxKeptFactors(vac, id) = slot->factors;
+		memcpy(VxKeptCode(vac, id), VxSlotCode(vac->ix, slot), (Size) vac->ix->codec.nbytes);
+	}
+}
+
 static void
 survey_slot(VxVacuum *vac, VxNodeId id, VxNodeSlot slot)
 {
-	if (VxStateIsNode(slot->state) && slot->level <= vac->ix->max_level &&
-		(slot->state == VX_SLOT_LIVE || slot->chain != VX_INVALID_NODE))
-	{
-		VxEntry    *best = slot->state == VX_SLOT_LIVE ? &vac->best : &vac->best_dead;
+	bool		chained = VxStateIsNode(slot->state) && slot->chain != VX_INVALID_NODE;
 
-		if (best->node == VX_INVALID_NODE || slot->level > best->level)
+	if (slot->state == VX_SLOT_LIVE)
+		note_live(vac, id, slot);
+	if (slot->state == VX_SLOT_LIVE || chained)
+	{
+		note_entry(vac, id, slot);
+		return;
+	}
+	VxBitSet(vac, vac->gone, id);
+	if (slot->state == VX_SLOT_DEAD)
+	{
+		VxBitSet(vac, vac->dead, id);
+		remember_links(vac, VxSlotLinks(vac->ix, slot));
+		vac->ndead++;
+	}
+}
+
+/* Let the free space map know of free slots that vacuum did not free */
+static void
+note_free(VxVacuum *vac, uint32 stripe, Page copy)
+{
+	int			nfree = 0;
+
+	for (int s = 0; s < vac->ix->slots_per_page; s++)
+		nfree += ((VxNodeSlot) VxPageSlot(vac->ix, copy, s))->state == VX_SLOT_FREE;
+	if (nfree > 0)
+		RecordPageWithFreeSpace(vac->index, VxStripeBlock(vac->ix, stripe), BLCKSZ - 1);
+	vac->nfree_pages += nfree == vac->ix->slots_per_page;
+}
+
+/* Trim the chains that have members on a copied page; were there any? */
+static bool
+trim_chains(VxVacuum *vac, uint32 stripe, Page copy)
+{
+	bool		chains = false;
+
+	for (int s = 0; s < vac->ix->slots_per_page; s++)
+	{
+		VxNodeSlot	slot = VxPageSlot(vac->ix, copy, s);
+
+		if ((VxStateIsNode(slot->state) || slot->state == VX_SLOT_DUPLICATE) &&
+			slot->chain != VX_INVALID_NODE)
 		{
-			best->node = id;
-			best->level = slot->level;
+			trim_chain(vac, VxMakeNodeId(vac->ix, stripe, s));
+			chains = true;
 		}
 	}
-	else if (slot->state == VX_SLOT_DEAD && slot->chain == VX_INVALID_NODE)
-	{
-		vac->ndead++;
-		bit_set(vac, vac->gone, id);
-	}
-	else if (slot->state == VX_SLOT_FREE)
-		bit_set(vac, vac->gone, id);
+	return chains;
 }
 
 static void
@@ -292,239 +343,21 @@ survey(VxVacuum *vac)
 
 	for (uint32 stripe = 0; stripe < vac->nstripes; stripe++)
 	{
-		bool		chains = false;
-
 		VxVacuumDelay();
-		if (!copy_page(vac, stripe, copy.data))
-		{
-			for (int s = 0; s < vac->ix->slots_per_page; s++)
-				bit_set(vac, vac->gone, VxMakeNodeId(vac->ix, stripe, s));
-			continue;
-		}
-		for (int s = 0; s < vac->ix->slots_per_page; s++)
-		{
-			VxNodeSlot	slot = VxPageSlot(vac->ix, copy.data, s);
-
-			if ((VxStateIsNode(slot->state) || slot->state == VX_SLOT_DUPLICATE) &&
-				slot->chain != VX_INVALID_NODE)
-			{
-				trim_chain(vac, VxMakeNodeId(vac->ix, stripe, s));
-				chains = true;
-			}
-		}
-		if (chains)
-			copy_page(vac, stripe, copy.data);
-		for (int s = 0; s < vac->ix->slots_per_page; s++)
-			survey_slot(vac, VxMakeNodeId(vac->ix, stripe, s),
-						VxPageSlot(vac->ix, copy.data, s));
-	}
-}
-
-/* --------------------------------------------------------------------- mend */
-
-/* The node whose links are to be mended */
-typedef struct VxPatient
-{
-	VxNodeId	id;
-	const VxFactors *factors;
-	const uint8 *code;
-	int			level;			/* layer of the links */
-} VxPatient;
-
-/* Add a node to a list of candidates unless it is useless or there */
-static void
-add_candidate(VxVacuum *vac, const VxPatient *patient, VxNodeId *ids, int *n, VxNodeId id)
-{
-	if (*n >= MAX_REPAIR_CANDIDATES || id == patient->id || id >= vac->nnodes ||
-		bit_has(vac, vac->gone, id))
-		return;
-	for (int i = 0; i < *n; i++)
-		if (ids[i] == id)
-			return;
-	ids[(*n)++] = id;
-}
-
-/* Add the neighbors of a node that is gone; of those gone too, theirs */
-static void
-add_neighbors_of(VxVacuum *vac, const VxPatient *patient, VxNodeId gone, int depth,
-				 VxNodeId *ids, int *n)
-{
-	VxNodeId	links[2 * VX_MAX_M];
-	VxWalkStats stats = {0};
-	int			nlinks;
-
-	VxVacuumDelay();
-	if (gone >= vac->nnodes || *n >= MAX_REPAIR_CANDIDATES)
-		return;
-	nlinks = VxReadLinks(vac->reader, gone, patient->level, links, &stats);
-	for (int i = 0; i < nlinks; i++)
-	{
-		if (!bit_has(vac, vac->gone, links[i]))
-			add_candidate(vac, patient, ids, n, links[i]);
-		else if (depth > 0)
-			add_neighbors_of(vac, patient, links[i], depth - 1, ids, n);
-	}
-}
-
-/*
- * Replace in a full-length list the links to nodes that are gone.  Returns
- * false if there are none.
- */
-static bool
-mend_links(VxVacuum *vac, const VxPatient *patient, VxNodeId *links)
-{
-	VxNodeId	ids[MAX_REPAIR_CANDIDATES];
-	int			capacity = VxLinkCapacity(vac->ix, patient->level);
-	int			old = VxCountLinks(links, capacity);
-	int			n = 0;
-	int			ngone = 0;
-
-	for (int i = 0; i < old; i++)
-	{
-		if (bit_has(vac, vac->gone, links[i]))
-			ngone++;
-		else if (links[i] < vac->nnodes)
-			add_candidate(vac, patient, ids, &n, links[i]);
-		else if (n < MAX_REPAIR_CANDIDATES)
-			ids[n++] = links[i];	/* newer than the survey */
-	}
-	if (ngone == 0)
-		return false;
-	for (int i = 0; i < old; i++)
-		if (bit_has(vac, vac->gone, links[i]))
-			add_neighbors_of(vac, patient, links[i], 1, ids, &n);
-
-	n = VxChooseByCodes(vac->index, vac->ix, patient->factors, patient->code, ids, n,
-						capacity, old, links);
-	for (int i = n; i < capacity; i++)
-		links[i] = VX_INVALID_NODE;
-	return true;
-}
-
-/* Mend the links of an upper slot, or note that it is to be freed */
-static bool
-mend_upper(VxVacuum *vac, VxNodeId id, VxUpperSlot slot)
-{
-	VxNodeSlotData owner;
-	uint8	   *code = palloc((Size) vac->ix->codec.nbytes);
-	bool		changed = false;
-	VxPatient	patient;
-
-	if (slot->owner >= VxCurrentNodes(vac->index, vac->ix) ||
-		!VxReadSlot(vac->index, vac->ix, slot->owner, &owner, code, NULL) ||
-		!VxStateIsNode(owner.state) || owner.upper != id ||
-		(owner.state == VX_SLOT_DEAD && bit_has(vac, vac->gone, slot->owner)))
-	{
-		bit_set(vac, vac->stale, id);
-		return false;
-	}
-	patient.id = slot->owner;
-	patient.factors = &owner.factors;
-	patient.code = code;
-	for (patient.level = 1;
-		 patient.level <= Min(slot->level, vac->ix->max_level); patient.level++)
-		changed |= mend_links(vac, &patient, VxUpperLinks(vac->ix, slot, patient.level));
-	return changed;
-}
-
-/* Mend the level-0 links of a node, and note where they lead */
-static bool
-mend_node(VxVacuum *vac, VxNodeId id, VxNodeSlot slot)
-{
-	VxNodeId   *links = VxSlotLinks(vac->ix, slot);
-	VxPatient	patient = {id, &slot->factors, VxSlotCode(vac->ix, slot), 0};
-	bool		changed;
-	int			n;
-
-	if (slot->state == VX_SLOT_DEAD && bit_has(vac, vac->gone, id))
-		return false;
-	changed = mend_links(vac, &patient, links);
-	n = VxCountLinks(links, 2 * vac->ix->m);
-	for (int i = 0; i < n; i++)
-		bit_set(vac, vac->linked, links[i]);
-	return changed;
-}
-
-/*
- * Write the slots that changed between two copies of a page, where they still
- * are as in the old one.  Returns false if some were not.
- */
-static bool
-write_mended(VxVacuum *vac, uint32 stripe, Page old, Page new)
-{
-	const VxIndex *ix = vac->ix;
-	Buffer		buffer = VxLockNodePage(vac->index, VxStripeBlock(ix, stripe),
-										BUFFER_LOCK_EXCLUSIVE, NULL);
-	GenericXLogState *state = GenericXLogStart(vac->index);
-	Page		page = GenericXLogRegisterBuffer(state, buffer, 0);
-	bool		complete = true;
-	bool		any = false;
-
-	for (int s = 0; s < ix->slots_per_page; s++)
-	{
-		void	   *from = VxPageSlot(ix, new, s);
-		void	   *before = VxPageSlot(ix, old, s);
-		void	   *to = VxPageSlot(ix, page, s);
-
-		if (memcmp(from, before, (Size) ix->slot_size) == 0)
-			continue;
-		if (memcmp(to, before, (Size) ix->slot_size) == 0)
-		{
-			memcpy(to, from, (Size) ix->slot_size);
-			any = true;
-		}
-		else
-			complete = false;
-	}
-	if (any)
-		GenericXLogFinish(state);
-	else
-		GenericXLogAbort(state);
-	UnlockReleaseBuffer(buffer);
-	return complete;
-}
-
-static void
-mend_page(VxVacuum *vac, uint32 stripe)
-{
-	PGAlignedBlock old;
-	PGAlignedBlock new;
-
-	for (int attempt = 0; attempt < MAX_REPAIR_ATTEMPTS; attempt++)
-	{
-		bool		changed = false;
-
-		if (!copy_page(vac, stripe, old.data))
-			return;
-		memcpy(new.data, old.data, BLCKSZ);
+		/* the slots of an all-zero page are free, in its copy too */
+		if (VxVacuumCopyPage(vac, stripe, vac->strategy, copy.data) &&
+			trim_chains(vac, stripe, copy.data))
+			VxVacuumCopyPage(vac, stripe, vac->strategy, copy.data);
+		note_free(vac, stripe, copy.data);
 		for (int s = 0; s < vac->ix->slots_per_page; s++)
 		{
 			VxNodeId	id = VxMakeNodeId(vac->ix, stripe, s);
-			void	   *slot = VxPageSlot(vac->ix, new.data, s);
-			uint8		slot_state = *(uint8 *) slot;
 
-			if (slot_state == VX_SLOT_UPPER)
-				changed |= mend_upper(vac, id, slot);
-			else if (VxStateIsNode(slot_state))
-				changed |= mend_node(vac, id, slot);
+			if (id % 64 == 0 && id < vac->nnodes)
+				vac->rank[id / 64] = vac->ndead;
+			survey_slot(vac, id, VxPageSlot(vac->ix, copy.data, s));
 		}
-		if (!changed || write_mended(vac, stripe, old.data, new.data))
-			return;
 	}
-}
-
-static void
-mend(VxVacuum *vac)
-{
-	MemoryContext old = MemoryContextSwitchTo(vac->page_context);
-
-	for (uint32 stripe = 0; stripe < vac->nstripes; stripe++)
-	{
-		VxVacuumDelay();
-		mend_page(vac, stripe);
-		MemoryContextReset(vac->page_context);
-	}
-	MemoryContextSwitchTo(old);
 }
 
 /* --------------------------------------------------------------------- free */
@@ -548,86 +381,110 @@ mend_entry(VxVacuum *vac)
 		if (entry.node < VxCurrentNodes(vac->index, vac->ix) &&
 			VxReadSlot(vac->index, vac->ix, entry.node, &slot, NULL, NULL) &&
 			(slot.state == VX_SLOT_LIVE ||
-			 (slot.state == VX_SLOT_DEAD && !bit_has(vac, vac->gone, entry.node))))
+			 (slot.state == VX_SLOT_DEAD && !VxBitHas(vac, vac->gone, entry.node))))
 			return;
-	} while (!VxChangeEntry(vac->index, entry.node,
+	} while (!VxChangeEntry(vac->index, vac->ix, entry.node,
 							vac->best.node != VX_INVALID_NODE ? vac->best : vac->best_dead));
 }
 
-/* Free what is to be freed on a page, and collect nodes no link leads to */
-static int
-free_page(VxVacuum *vac, uint32 stripe, VxNodeId *orphans)
+/* Is a slot of a locked page to be freed? */
+static bool
+is_done_with(const VxVacuum *vac, VxNodeId id, VxNodeSlot slot)
+{
+	return (slot->state == VX_SLOT_DEAD && slot->chain == VX_INVALID_NODE &&
+			VxBitHas(vac, vac->dead, id)) ||
+		(slot->state == VX_SLOT_UPPER && VxBitHas(vac, vac->stale, id));
+}
+
+/* Free what is to be freed on a page */
+static void
+free_page(VxVacuum *vac, uint32 stripe)
 {
 	const VxIndex *ix = vac->ix;
 	BlockNumber block = VxStripeBlock(ix, stripe);
 	Buffer		buffer = VxLockNodePage(vac->index, block, BUFFER_LOCK_EXCLUSIVE,
 										vac->strategy);
-	GenericXLogState *state = NULL;
 	Page		page = BufferGetPage(buffer);
-	int			norphans = 0;
+	bool		begun = false;
 	int			nfree = 0;
 
 	for (int s = 0; s < ix->slots_per_page; s++)
 	{
-		VxNodeId	id = VxMakeNodeId(ix, stripe, s);
 		VxNodeSlot	slot = VxPageSlot(ix, page, s);
-		uint8		slot_state = PageIsNew(page) ? VX_SLOT_FREE : slot->state;
 
-		if ((slot_state == VX_SLOT_DEAD && slot->chain == VX_INVALID_NODE &&
-			 bit_has(vac, vac->gone, id)) ||
-			(slot_state == VX_SLOT_UPPER && bit_has(vac, vac->stale, id)))
+		if (PageIsNew(page) || slot->state == VX_SLOT_FREE)
+			nfree++;
+		else if (is_done_with(vac, VxMakeNodeId(ix, stripe, s), slot))
 		{
-			if (state == NULL)
+			if (!begun)
 			{
-				state = GenericXLogStart(vac->index);
-				page = GenericXLogRegisterBuffer(state, buffer, 0);
-				slot = VxPageSlot(ix, page, s);
+				VxWalBegin(vac->index, ix);
+				VxWalPage(buffer, false);
+				begun = true;
 			}
-			slot->state = VX_SLOT_FREE;
-			slot->generation++;
+			free_slot(page, slot);
 			vac->nfreed++;
 			nfree++;
 		}
-		else if (slot_state == VX_SLOT_FREE)
-			nfree++;
-		else if (slot_state == VX_SLOT_LIVE && !bit_has(vac, vac->linked, id) &&
-				 !bit_has(vac, vac->gone, id))
-			orphans[norphans++] = id;
 	}
-	if (state)
-		GenericXLogFinish(state);
+	if (begun)
+		VxWalFinish();
 	UnlockReleaseBuffer(buffer);
 	if (nfree > 0)
 	{
 		RecordPageWithFreeSpace(vac->index, block, BLCKSZ - 1);
 		vac->nfree_pages += nfree == ix->slots_per_page;
 	}
-	return norphans;
 }
 
+/* Free slots; pages where the survey saw nothing to free are passed by */
 static void
 free_slots(VxVacuum *vac)
 {
-	MemoryContext old = MemoryContextSwitchTo(vac->page_context);
-	VxNodeId	entry = VxReadEntry(vac->index).node;
-
 	for (uint32 stripe = 0; stripe < vac->nstripes; stripe++)
 	{
-		VxNodeId   *orphans = palloc(sizeof(VxNodeId) * (Size) vac->ix->slots_per_page);
-		int			n;
+		bool		any = false;
 
 		VxVacuumDelay();
-		n = free_page(vac, stripe, orphans);
-		for (int i = 0; i < n; i++)
+		for (int s = 0; s < vac->ix->slots_per_page && !any; s++)
 		{
-			VxVacuumDelay();
-			if (orphans[i] != entry)
-				VxConnect(vac->index, vac->ix, orphans[i]);
+			VxNodeId	id = VxMakeNodeId(vac->ix, stripe, s);
+
+			any = VxBitHas(vac, vac->dead, id) || VxBitHas(vac, vac->stale, id);
 		}
-		MemoryContextReset(vac->page_context);
+		if (any)
+			free_page(vac, stripe);
+	}
+	IndexFreeSpaceMapVacuum(vac->index);
+}
+
+/* Connect live nodes that no link leads to, but for the entry point */
+static void
+connect_orphans(VxVacuum *vac)
+{
+	VxInserter *inserter = VxInserterCreate(vac->index, vac->ix);
+	VxNodeId	entry = VxReadEntry(vac->index).node;
+	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "hnsw orphans",
+												  ALLOCSET_DEFAULT_SIZES);
+	MemoryContext old = MemoryContextSwitchTo(context);
+
+	for (VxNodeId word = 0; word <= (vac->nnodes - 1) / 64; word++)
+	{
+		uint64		orphans = vac->live[word] & ~vac->linked[word];
+
+		while (orphans != 0)
+		{
+			VxNodeId	id = word * 64 + (VxNodeId) pg_rightmost_one_pos64(orphans);
+
+			VxVacuumDelay();
+			if (id != entry)
+				VxConnect(inserter, id);
+			orphans &= orphans - 1;
+		}
+		MemoryContextReset(context);
 	}
 	MemoryContextSwitchTo(old);
-	IndexFreeSpaceMapVacuum(vac->index);
+	MemoryContextDelete(context);
 }
 
 /* ------------------------------------------------------------------ cleanup */
@@ -640,11 +497,44 @@ new_bitmap(const VxVacuum *vac)
 									  MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
 }
 
+static void
+init_vacuum(VxVacuum *vac, IndexVacuumInfo *info)
+{
+	Relation	index = info->index;
+	Size		list_size;
+
+	memset(vac, 0, sizeof(*vac));
+	vac->index = index;
+	vac->ix = VxGetIndex(index);
+	vac->strategy = info->strategy;
+	vac->nstripes = VxStripeCount(vac->ix, RelationGetNumberOfBlocks(index));
+	vac->nnodes = (VxNodeId) Min((uint64) vac->nstripes * (uint64) vac->ix->slots_per_page,
+								 (uint64) VX_INVALID_NODE);
+	vac->gone = new_bitmap(vac);
+	vac->dead = new_bitmap(vac);
+	vac->live = new_bitmap(vac);
+	vac->stale = new_bitmap(vac);
+	vac->linked = new_bitmap(vac);
+	vac->rank = MemoryContextAllocHuge(CurrentMemoryContext,
+									   ((Size) vac->nnodes / 64 + 1) * sizeof(uint32));
+	list_size = 2 * (Size) vac->ix->m * sizeof(VxNodeId);
+	vac->memory_dead_links = (uint32) Min((Size) maintenance_work_mem * 1024 / 2 / list_size,
+										  (Size) vac->nnodes);
+	vac->max_dead_links = Min(vac->memory_dead_links, 1024);
+	vac->dead_links = palloc(list_size * (vac->max_dead_links + 1));
+	vac->code_stride = INTALIGN(sizeof(VxFactors) + (Size) vac->ix->codec.nbytes);
+	if ((uint64) vac->nnodes * vac->code_stride <= (uint64) maintenance_work_mem * 1024 / 2)
+		vac->codes = MemoryContextAllocHuge(CurrentMemoryContext,
+											(Size) vac->nnodes * vac->code_stride + 1);
+	vac->best.node = VX_INVALID_NODE;
+	vac->best_dead.node = VX_INVALID_NODE;
+}
+
 IndexBulkDeleteResult *
 vxvacuumcleanup(IndexVacuumInfo *info, IndexBulkDeleteResult *stats)
 {
 	Relation	index = info->index;
-	VxVacuum	vac = {0};
+	VxVacuum	vac;
 	MemoryContext context;
 	MemoryContext old;
 
@@ -654,26 +544,14 @@ vxvacuumcleanup(IndexVacuumInfo *info, IndexBulkDeleteResult *stats)
 	context = AllocSetContextCreate(CurrentMemoryContext, "hnsw vacuum",
 									ALLOCSET_DEFAULT_SIZES);
 	old = MemoryContextSwitchTo(context);
-	vac.index = index;
-	vac.ix = VxGetIndex(index);
-	vac.strategy = info->strategy;
-	vac.nstripes = VxStripeCount(vac.ix, RelationGetNumberOfBlocks(index));
-	vac.nnodes = VxCurrentNodes(index, vac.ix);
-	vac.nnodes = Min(vac.nnodes, (VxNodeId) (vac.nstripes * (uint64) vac.ix->slots_per_page));
-	vac.page_context = AllocSetContextCreate(context, "hnsw vacuum page",
-											 ALLOCSET_DEFAULT_SIZES);
-	vac.gone = new_bitmap(&vac);
-	vac.stale = new_bitmap(&vac);
-	vac.linked = new_bitmap(&vac);
-	vac.best.node = VX_INVALID_NODE;
-	vac.best_dead.node = VX_INVALID_NODE;
-	vac.reader = VxReaderCreate(index, vac.ix, vac.nnodes);
-
+	init_vacuum(&vac, info);
 	survey(&vac);
-	mend(&vac);
+	VxMendLinks(&vac);
 	mend_entry(&vac);
 	free_slots(&vac);
-	VxNoteDead(index, false);
+	if (vac.nnodes > 0)
+		connect_orphans(&vac);
+	VxNoteDead(index, vac.ix, false);
 	MemoryContextSwitchTo(old);
 	MemoryContextDelete(context);
 
