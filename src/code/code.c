@@ -454,7 +454,8 @@ codes_are_near(const VxCodec *codec, const uint8_t *a, const uint8_t *b)
 static bool
 floats_are_near(float a, float b)
 {
-	return a == b || fabsf(a - b) <= 1e-4f * (fabsf(a) + fabsf(b));
+	return a == b ||
+		(isfinite(a) && isfinite(b) && fabsf(a - b) <= 1e-4f * (fabsf(a) + fabsf(b)));
 }
 
 /* 1 - c^2 loses digits where c is near 1, so errors are compared by what c may be */
@@ -467,7 +468,8 @@ factors_are_near(const VxCodec *codec, const VxFactors *a, const VxFactors *b)
 		(double) b->norm / (codec->dims > 1 ? codec->dims - 1 : 1) : 0;
 
 	return floats_are_near(a->norm, b->norm) && floats_are_near(a->scale, b->scale) &&
-		(a->error == b->error || fabs(x - y) <= 1e-3 * (x + y) + 1e-5 * unit);
+		(a->error == b->error ||
+		 (isfinite(x + y) && fabs(x - y) <= 1e-3 * (x + y) + 1e-5 * unit));
 }
 
 /* What is_code_on_other_grid compares, and scratch memory for a code */

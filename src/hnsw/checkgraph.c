@@ -187,12 +187,7 @@ follow_chain(VxCheck *check, VxNodeId head)
 	VxChainEnd	end = VX_CHAIN_BROKEN;
 
 	for (int attempt = 0; attempt < MAX_RESTARTS && end != VX_CHAIN_COMPLETE; attempt++)
-	{
-		/* whoever is changing it shall have time to get on */
-		if (attempt > 1)
-			pg_usleep(1000L);
 		end = follow_once(check, head);
-	}
 	return end;
 }
 

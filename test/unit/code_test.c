@@ -284,6 +284,8 @@ test_right_codes(VxMetric metric, int dims, int bits, float scale)
 		c.factors.scale = NAN;
 		check(!is_right(&codec, &c), "wrong scale", dims, bits,
 			  metric, good.scale);
+		c.factors.norm = INFINITY;
+		check(!is_right(&codec, &c), "infinite factors", dims, bits, metric, good.norm);
 		c.factors = good;
 		c.factors.error += 0.1f * (sqrtf(fabsf(good.norm)) + scale);
 		check(!is_right(&codec, &c), "wrong error", dims, bits,
