@@ -106,6 +106,9 @@ $primary->safe_psql('postgres', 'INSERT INTO small SELECT i, vec(i, 100) FROM ge
 compare('delete all and fill again', 'small', 'small <=>');
 same_ids($standby, 'small', 'vec(1, 100)', 'a full scan on the standby gives all rows');
 
+check_index($primary, $_) foreach qw(small_l2 small_cosine large_l2 large_l1 same_l2 few_l2);
+check_index($standby, $_, "check of $_ on the standby") foreach qw(small_l2 small_cosine large_l2 large_l1 same_l2 few_l2);
+
 # the standby after a restart, and promoted
 $standby->stop('immediate');
 $standby->start;
@@ -127,6 +130,7 @@ same_ids($standby, 'small', 'vec(1, 100)', 'promoted: rows of small vectors');
 same_ids($standby, 'large', 'vec(1, 3000)', 'promoted: rows of large vectors');
 same_ids($standby, 'same', 'vec(1, 3)', 'promoted: duplicates');
 same_ids($standby, 'few', 'vec(1, 768)', 'promoted: rows on the last stripe');
+check_index($standby, $_, "promoted: check of $_") foreach qw(small_l2 small_cosine large_l2 large_l1 same_l2 few_l2);
 check_log($primary, "nothing bad in the primary's log");
 check_log($standby, "nothing bad in the standby's log");
 $standby->stop;
