@@ -124,8 +124,7 @@ $primary->pgbench(
 	});
 compare('writers at once', 'crowd');
 same_ids($standby, 'crowd', 'vec(1, 24)', 'a full scan on the standby gives their rows');
-$primary->safe_psql('postgres', 'VACUUM (INDEX_CLEANUP on) crowd');
-is($primary->safe_psql('postgres', "SELECT rows = (SELECT count(*) FROM crowd) FROM vectorx_index_info('crowd_l2')"), 't', 'and none is there twice');
+same_ids($primary, 'crowd', 'vec(1, 24)', 'and on the primary');
 
 # the standby after a restart, and promoted
 $standby->stop('immediate');
