@@ -32,7 +32,7 @@ my $standby = PostgreSQL::Test::Cluster->new('standby');
 $standby->init_from_backup($primary, 'backup', has_streaming => 1);
 $standby->start;
 
-my %dims = (small => 100, large => 3000, same => 3);
+my %dims = (small => 100, large => 3000, same => 3, crowd => 24);
 
 sub answers
 {
@@ -105,6 +105,27 @@ $primary->safe_psql('postgres', 'VACUUM small');
 $primary->safe_psql('postgres', 'INSERT INTO small SELECT i, vec(i, 100) FROM generate_series(1, 500) i');
 compare('delete all and fill again', 'small', 'small <=>');
 same_ids($standby, 'small', 'vec(1, 100)', 'a full scan on the standby gives all rows');
+
+# several writers at once, into full lists on few pages, and vacuum among them
+$primary->safe_psql('postgres', <<'SQL');
+CREATE TABLE crowd (id serial, v vector(24));
+CREATE INDEX crowd_l2 ON crowd USING hnsw (v) WITH (m = 2, ef_construction = 8);
+SQL
+$primary->pgbench(
+	'-n -c 6 -j 2 -t 400',
+	0,
+	[ qr/number of transactions actually processed: 2400/ ],
+	[qr/^$/],
+	'writers at once',
+	{
+		'001_insert@30' => "\\set i random(1, 100000)\nINSERT INTO crowd (v) SELECT vec(:i, 24);",
+		'001_delete@6' => "\\set i random(1, 1500)\nDELETE FROM crowd WHERE id BETWEEN :i AND :i + 2;",
+		'001_vacuum@1' => 'VACUUM (INDEX_CLEANUP on) crowd;',
+	});
+compare('writers at once', 'crowd');
+same_ids($standby, 'crowd', 'vec(1, 24)', 'a full scan on the standby gives their rows');
+$primary->safe_psql('postgres', 'VACUUM (INDEX_CLEANUP on) crowd');
+is($primary->safe_psql('postgres', "SELECT rows = (SELECT count(*) FROM crowd) FROM vectorx_index_info('crowd_l2')"), 't', 'and none is there twice');
 
 # the standby after a restart, and promoted
 $standby->stop('immediate');
