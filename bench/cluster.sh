@@ -1,0 +1,184 @@
+# Shell functions of bench/inside: the server, its cluster, each system's database.
+#
+# What was made is noted in $state, so that a cluster that is kept can be used again:
+# SYSTEM.rows and SYSTEM.index hold fingerprints of what the table and the index were
+# made from.
+
+# ---- the server ----
+
+install_server() {
+	local t
+	t=$(now)
+	PG_CONFIG=$(private_install "$PG_CONFIG" "$work/pg")
+	export PG_CONFIG
+	bindir=$("$PG_CONFIG" --bindir)
+	major=$("$PG_CONFIG" --version | sed -nE 's/^PostgreSQL ([0-9]+).*/\1/p')
+	# once for all data sets of a run
+	[ -e "$("$PG_CONFIG" --pkglibdir)/vectorx.so" ] ||
+		{ make -C "$src" -j2 PG_CONFIG="$PG_CONFIG" && make -C "$src" install PG_CONFIG="$PG_CONFIG"; } \
+			>"$work/build.log" 2>&1 || { tail -n 40 "$work/build.log" >&2; die "vectorx could not be built"; }
+	say "vectorx for $("$PG_CONFIG" --version): built in $(($(now) - t)) s"
+}
+
+# Two tables and two indexes, and some room: what a warm run reads must fit
+needed_buffers_mb() {
+	local most
+	most=$(awk '/^MemTotal/ { print int($2 / 1024 * 0.6) }' /proc/meminfo)
+	awk -v rows="$rows" -v dims="$dims" -v most="$most" 'BEGIN {
+		mb = int((2 * rows * (4 * dims * 2.7 + 500)) / 1048576 + 256)
+		print mb < most ? mb : most
+	}'
+}
+
+base_settings() {
+	cat <<-CONF
+		shared_buffers = $(needed_buffers_mb)MB
+		max_connections = 200
+		maintenance_work_mem = 4GB
+		max_parallel_workers = 64
+		max_worker_processes = 72
+		max_parallel_maintenance_workers = $workers
+		max_wal_size = 16GB
+		checkpoint_timeout = 1h
+		autovacuum = off
+		jit = off
+		log_line_prefix = '%m [%p] %q%a '
+	CONF
+	local shm
+	shm=$(df -Pm /dev/shm 2>/dev/null | awk 'NR == 2 { print $4 }')
+	[ "${shm:-0}" -ge 6000 ] || echo "dynamic_shared_memory_type = mmap"
+}
+
+# The settings file is written anew each time: base, the user's, the caller's
+start_cluster() {
+	local setting
+	mkdir -p -m 700 "$work/s"
+	mkdir -p "$home" "$state"
+	# a server in another namespace would not be seen by its process id
+	exec 9>"$home/lock"
+	flock -n 9 || die "the cluster in $home is in use"
+	if [ ! -s "$cluster/PG_VERSION" ]; then
+		rm -rf "$cluster" "$state"
+		mkdir -p "$state"
+		cluster_init "$bindir" "$cluster"
+		cp "$cluster/postgresql.conf" "$home/postgresql.conf.initdb"
+	fi
+	[ "$(cat "$cluster/PG_VERSION")" = "$major" ] ||
+		die "the cluster in $home is PostgreSQL $(cat "$cluster/PG_VERSION")'s, not $major's: keep it apart"
+	rm -f "$cluster/postmaster.pid"
+	cp "$home/postgresql.conf.initdb" "$cluster/postgresql.conf"
+	{
+		base_settings
+		for setting in "${settings[@]}" "$@"; do
+			echo "${setting%%=*} = '${setting#*=}'"
+		done
+	} >>"$cluster/postgresql.conf"
+	cluster_start "$bindir" "$cluster" "$work/s" "$work/server.log"
+}
+
+restart_cluster() {
+	cluster_stop "$cluster"
+	start_cluster "$@"
+}
+
+conninfo() { printf 'host=%s port=5432 user=%s dbname=%s' "$work/s" "$(cluster_superuser)" "$1"; }
+
+# sql DATABASE PSQL'S ARGUMENTS...
+sql() {
+	local database=$1
+	shift
+	PGOPTIONS='-c client_min_messages=warning' "$bindir/psql" -X -q -v ON_ERROR_STOP=1 -P pager=off -d "$(conninfo "$database")" "$@"
+}
+value() { sql "$1" -At -c "$2"; }
+
+# ---- what has been made from what ----
+
+known() { [ "$(cat "$state/$1" 2>/dev/null)" = "$2" ]; }
+note() { printf '%s' "$2" >"$state/$1"; }
+
+source_print() { (cd "$src" && find src sql/install vectorx.control -name "*.[ch]" -o -name "*.sql" -o -name "*.control" | LC_ALL=C sort | xargs md5sum | md5sum | cut -c1-32); }
+script_print() { (cd "$src" && cat sql/install/* vectorx.control | md5sum | cut -c1-32); }
+data_print() { { stat -c %s "$set.base"; tail -c 65536 "$set.base"; } | md5sum | cut -c1-32; }
+index_options() { echo "m = $m, ef_construction = $ef_construction"; }
+
+# ---- tables and indexes ----
+
+# ensure_rows SYSTEM EXTENSION FINGERPRINT: database, extension, table with all rows
+ensure_rows() {
+	local system=$1 extension=$2 print=$3 t
+	! known "$system.rows" "$print" || return 0
+	t=$(now)
+	rm -f "$state/$system".*
+	sql postgres -c "DROP DATABASE IF EXISTS $system" -c "CREATE DATABASE $system"
+	sql "$system" -c "CREATE EXTENSION $extension" -c 'CREATE EXTENSION pg_prewarm' \
+		-c "CREATE TABLE items (id int NOT NULL, v vector($dims) NOT NULL)" \
+		-c "ALTER TABLE items SET (parallel_workers = $workers)"
+	"$tool" load "$set" "$(conninfo "$system")" items
+	sql "$system" -c 'VACUUM ANALYZE items'
+	note "$system.rows" "$print"
+	say "$system: $rows rows loaded in $(($(now) - t)) s"
+}
+
+create_index_sql() {
+	echo "CREATE INDEX items_v_idx ON items USING hnsw (v vector_${metric}_ops) WITH ($(index_options))"
+}
+
+# ensure_index SYSTEM FINGERPRINT: with memory for all of it
+ensure_index() {
+	local system=$1 print=$2 t
+	if ! known "$system.index" "$print"; then
+		rm -f "$state/$system.index"
+		t=$(now)
+		sql "$system" -c 'DROP INDEX IF EXISTS items_v_idx' -c "$(create_index_sql)" -c CHECKPOINT
+		note "$system.index" "$print"
+		say "$system: index built in $(($(now) - t)) s"
+	fi
+	prewarm "$system"
+}
+
+prewarm() {
+	sql "$1" -o /dev/null -c "SELECT pg_prewarm(c.oid) FROM pg_class AS c
+		WHERE c.oid IN ('items'::regclass, 'items_v_idx'::regclass) OR
+			c.oid = (SELECT reltoastrelid FROM pg_class WHERE oid = 'items'::regclass)"
+}
+
+ensure_vectorx() {
+	local print=any
+	ensure_rows vectorx vectorx "$(script_print) $(data_print)"
+	[ -z "$keep_index" ] || print=$(sed 's/ .*//' "$state/vectorx.index" 2>/dev/null || true)
+	[ "${print:-any}" != any ] || print=$(source_print)
+	ensure_index vectorx "$print $(index_options)"
+}
+
+pgvector_version() { value pgvector "SELECT extversion FROM pg_extension WHERE extname = 'vector'"; }
+
+ensure_pgvector() {
+	ensure_rows pgvector vector "$(grep default_version "$("$PG_CONFIG" --sharedir)/extension/vector.control") $(data_print)"
+	ensure_index pgvector "$(index_options)"
+}
+
+# hnswlib's index is a file, built with as many threads as the server has processes
+ensure_hnswlib() {
+	local print
+	print="$(data_print) $(index_options)"
+	! known hnswlib.index "$print" || return 0
+	rm -f "$state/hnswlib.index"
+	"$tool" hnswlib "$set" "$home/hnswlib" "$m" "$ef_construction" $((workers + 1)) >"$state/hnswlib.build"
+	note hnswlib.index "$print"
+	say "hnswlib: index built in $(cut -d, -f1 "$state/hnswlib.build") s"
+}
+
+# ---- for the report ----
+
+write_environment() {
+	{
+		echo "date: $(date -u +%F)"
+		echo "processor: $(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -n 1), $(nproc) available"
+		echo "memory: $(awk '/^MemTotal/ { printf "%.0f GB", $2 / 1048576 }' /proc/meminfo)"
+		echo "server: $("$PG_CONFIG" --version), shared_buffers $(value postgres 'SHOW shared_buffers')"
+		echo "data: $data, $rows rows, $dims dimensions, $metric, $nqueries queries"
+		echo "indexes: $(index_options), $workers parallel workers and the leader"
+		! wants vectorx "$systems" || echo "vectorx: kernels $(value vectorx "LOAD 'vectorx'; SHOW vectorx.kernels")"
+		! wants pgvector "$systems" || echo "pgvector: $(pgvector_version)"
+	} >"$results/environment.txt"
+}
