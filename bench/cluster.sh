@@ -20,12 +20,18 @@ install_server() {
 	say "vectorx for $("$PG_CONFIG" --version): built in $(($(now) - t)) s"
 }
 
-# Two tables and two indexes, and some room: what a warm run reads must fit
+# What a graph of float32 vectors takes while it is built, and some room
+graph_mb() {
+	awk -v rows="$rows" -v dims="$dims" -v m="$m" 'BEGIN { print int(rows * (4 * dims + 64 * m + 256) * 1.1 / 1048576) + 32 }'
+}
+
+# All tables and indexes, those that are filled by inserts too, and some room: what a
+# warm run reads must fit
 needed_buffers_mb() {
 	local most
 	most=$(awk '/^MemTotal/ { print int($2 / 1024 * 0.6) }' /proc/meminfo)
 	awk -v rows="$rows" -v dims="$dims" -v most="$most" 'BEGIN {
-		mb = int((2 * rows * (4 * dims * 2.7 + 500)) / 1048576 + 256)
+		mb = int(4 * rows * (4 * dims * 2.7 + 500) / 1048576 + 256)
 		print mb < most ? mb : most
 	}'
 }
@@ -34,7 +40,7 @@ base_settings() {
 	cat <<-CONF
 		shared_buffers = $(needed_buffers_mb)MB
 		max_connections = 200
-		maintenance_work_mem = 4GB
+		maintenance_work_mem = $(graph_mb)MB
 		max_parallel_workers = 64
 		max_worker_processes = 72
 		max_parallel_maintenance_workers = $workers
@@ -46,7 +52,7 @@ base_settings() {
 	CONF
 	local shm
 	shm=$(df -Pm /dev/shm 2>/dev/null | awk 'NR == 2 { print $4 }')
-	[ "${shm:-0}" -ge 6000 ] || echo "dynamic_shared_memory_type = mmap"
+	[ "${shm:-0}" -ge $((2 * $(graph_mb))) ] || echo "dynamic_shared_memory_type = mmap"
 }
 
 # The settings file is written anew each time: base, the user's, the caller's
@@ -110,17 +116,17 @@ ensure_rows() {
 	t=$(now)
 	rm -f "$state/$system".*
 	sql postgres -c "DROP DATABASE IF EXISTS $system" -c "CREATE DATABASE $system"
-	sql "$system" -c "CREATE EXTENSION $extension" -c 'CREATE EXTENSION pg_prewarm' \
-		-c "CREATE TABLE items (id int NOT NULL, v vector($dims) NOT NULL)" \
-		-c "ALTER TABLE items SET (parallel_workers = $workers)"
+	sql "$system" -c "CREATE EXTENSION $extension" -c 'CREATE EXTENSION pg_prewarm'
+	create_table "$system" items
 	"$tool" load "$set" "$(conninfo "$system")" items
 	sql "$system" -c 'VACUUM ANALYZE items'
 	note "$system.rows" "$print"
 	say "$system: $rows rows loaded in $(($(now) - t)) s"
 }
 
+# create_index_sql TABLE
 create_index_sql() {
-	echo "CREATE INDEX items_v_idx ON items USING hnsw (v vector_${metric}_ops) WITH ($(index_options))"
+	echo "CREATE INDEX $1_v_idx ON $1 USING hnsw (v vector_${metric}_ops) WITH ($(index_options))"
 }
 
 # ensure_index SYSTEM FINGERPRINT: with memory for all of it
@@ -129,43 +135,79 @@ ensure_index() {
 	if ! known "$system.index" "$print"; then
 		rm -f "$state/$system.index"
 		t=$(now)
-		sql "$system" -c 'DROP INDEX IF EXISTS items_v_idx' -c "$(create_index_sql)" -c CHECKPOINT
+		sql "$system" -c 'DROP INDEX IF EXISTS items_v_idx' -c "$(create_index_sql items)" -c CHECKPOINT
 		note "$system.index" "$print"
 		say "$system: index built in $(($(now) - t)) s"
 	fi
 	prewarm "$system"
 }
 
+# prewarm SYSTEM [TABLE]: the table, its toast table and its index into shared buffers
 prewarm() {
+	local table=${2:-items}
 	sql "$1" -o /dev/null -c "SELECT pg_prewarm(c.oid) FROM pg_class AS c
-		WHERE c.oid IN ('items'::regclass, 'items_v_idx'::regclass) OR
-			c.oid = (SELECT reltoastrelid FROM pg_class WHERE oid = 'items'::regclass)"
+		WHERE c.oid IN ('$table'::regclass, '${table}_v_idx'::regclass) OR
+			c.oid = (SELECT reltoastrelid FROM pg_class WHERE oid = '$table'::regclass)"
 }
 
-ensure_vectorx() {
-	local print=any
-	ensure_rows vectorx vectorx "$(script_print) $(data_print)"
-	[ -z "$keep_index" ] || print=$(sed 's/ .*//' "$state/vectorx.index" 2>/dev/null || true)
-	[ "${print:-any}" != any ] || print=$(source_print)
-	ensure_index vectorx "$print $(index_options)"
+# create_table SYSTEM TABLE
+create_table() {
+	sql "$1" -c "CREATE TABLE $2 (id int NOT NULL, v vector($dims) NOT NULL)" \
+		-c "ALTER TABLE $2 SET (parallel_workers = $workers)"
+}
+
+ensure_rows_of() {
+	case $1 in
+		vectorx) ensure_rows vectorx vectorx "$(script_print) $(data_print)" ;;
+		pgvector) ensure_rows pgvector vector \
+			"$(grep default_version "$("$PG_CONFIG" --sharedir)/extension/vector.control") $(data_print)" ;;
+		hnswlib) ;;
+	esac
+}
+
+# What an index is made from: ours from our source, which may have changed
+index_print() {
+	case $1 in
+		vectorx) echo "$(source_print) $(index_options)" ;;
+		pgvector) index_options ;;
+		hnswlib) echo "$(data_print) $(index_options)" ;;
+	esac
+}
+
+# With --keep-index, the source that an index was built by is not looked at
+ensure_index_of() {
+	local print
+	print=$(index_print "$1")
+	if [ "$1" = vectorx ] && [ -n "$keep_index" ] && [ -s "$state/vectorx.index" ]; then
+		print="$(sed 's/ .*//' "$state/vectorx.index") $(index_options)"
+	fi
+	if [ "$1" = hnswlib ]; then
+		ensure_hnswlib "$print"
+	else
+		ensure_index "$1" "$print"
+	fi
 }
 
 pgvector_version() { value pgvector "SELECT extversion FROM pg_extension WHERE extname = 'vector'"; }
 
-ensure_pgvector() {
-	ensure_rows pgvector vector "$(grep default_version "$("$PG_CONFIG" --sharedir)/extension/vector.control") $(data_print)"
-	ensure_index pgvector "$(index_options)"
+# hnswlib's index is a file, built with as many threads as the server has processes
+build_hnswlib() { "$tool" hnswlib "$set" "$home/hnswlib" "$m" "$ef_construction" $((workers + 1)); }
+
+ensure_hnswlib() {
+	local built
+	! known hnswlib.index "$1" || return 0
+	rm -f "$state/hnswlib.index"
+	built=$(build_hnswlib)
+	note hnswlib.index "$1"
+	say "hnswlib: index built in ${built%%,*} s"
 }
 
-# hnswlib's index is a file, built with as many threads as the server has processes
-ensure_hnswlib() {
-	local print
-	print="$(data_print) $(index_options)"
-	! known hnswlib.index "$print" || return 0
-	rm -f "$state/hnswlib.index"
-	"$tool" hnswlib "$set" "$home/hnswlib" "$m" "$ef_construction" $((workers + 1)) >"$state/hnswlib.build"
-	note hnswlib.index "$print"
-	say "hnswlib: index built in $(cut -d, -f1 "$state/hnswlib.build") s"
+# The systems that are servers
+servers() {
+	local system
+	for system in ${systems//,/ }; do
+		[ "$system" = hnswlib ] || echo "$system"
+	done
 }
 
 # ---- for the report ----

@@ -5,10 +5,10 @@
  *	load PREFIX CONNINFO TABLE [FIRST [COUNT]]
  */
 #define _GNU_SOURCE
-#include <libpq-fe.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "server.h"
 #include "tool.h"
 
 static const char copy_header[19] = "PGCOPY\n\377\r\n\0\0\0\0\0\0\0\0\0";
@@ -73,9 +73,7 @@ cmd_load(int argc, char **argv)
 	base = vectors_open(argv[0], "base");
 	first = argc > 3 ? parse_number(argv[3], 0, base.rows) : 0;
 	count = argc > 4 ? parse_number(argv[4], 0, base.rows - first) : base.rows - first;
-	conn = PQconnectdb(argv[1]);
-	if (PQstatus(conn) != CONNECTION_OK)
-		die("%s", PQerrorMessage(conn));
+	conn = server_connect(argv[1]);
 	snprintf(sql, sizeof(sql), "COPY %s (id, v) FROM STDIN (FORMAT binary)", argv[2]);
 	result = PQexec(conn, sql);
 	if (PQresultStatus(result) != PGRES_COPY_IN)

@@ -19,6 +19,9 @@ static const struct
 	{"info", cmd_info},
 	{"load", cmd_load},
 	{"search", cmd_search},
+	{"insert", cmd_insert},
+	{"memory", cmd_memory},
+	{"drop", cmd_drop},
 #ifdef HAVE_HNSWLIB
 	{"hnswlib", cmd_hnswlib},
 #endif

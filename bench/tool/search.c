@@ -5,6 +5,7 @@
  *	search --data PREFIX --pg NAME CONNINFO ... --hnswlib FILE
  *		--k K EF,EF,... (again for another k) --clients 1,2,8 --rounds N
  *		--queries N --table NAME --deleted 0|1 --floor 0|1
+ *		--warm N
  *
  * A cell is one system, one number of clients, one k and one ef.  In a cell
  * every query is asked exactly once: clients are threads that take the next
@@ -30,19 +31,18 @@
  * parameter and no search.
  */
 #define _GNU_SOURCE
-#include <libpq-fe.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "server.h"
 #include "tool.h"
 
 #define MAX_SYSTEMS 8
 #define MAX_CLIENTS 64
 #define MAX_KS 8
 #define MAX_EFS 32
-#define WARM_UP 50				/* queries of each kind and connection, at first */
 
 typedef struct System
 {
@@ -70,6 +70,7 @@ typedef struct Bench
 	const char *table;
 	bool		deleted;		/* are rows of deleted_in_test() gone? */
 	bool		floor;
+	int			warm;			/* queries of each kind and connection, at first */
 	System		systems[MAX_SYSTEMS];
 	int			nsystems;
 	KPlan		ks[MAX_KS];
@@ -106,30 +107,10 @@ typedef struct Client
 /* ------------------------------------------------------------------- servers */
 
 static void
-execute(PGconn *conn, const char *sql)
-{
-	PGresult   *result = PQexec(conn, sql);
-
-	if (PQresultStatus(result) != PGRES_COMMAND_OK && PQresultStatus(result) != PGRES_TUPLES_OK)
-		die("%s: %s", sql, PQerrorMessage(conn));
-	PQclear(result);
-}
-
-static void
 search_sql(const Bench *bench, int k, char *sql, size_t size)
 {
 	snprintf(sql, size, "SELECT id FROM %s ORDER BY v %s $1::vector LIMIT %d",
 			 bench->table, metric_operator(bench->base.metric), k);
-}
-
-static void
-prepare(PGconn *conn, const char *name, const char *sql)
-{
-	PGresult   *result = PQprepare(conn, name, sql, 1, NULL);
-
-	if (PQresultStatus(result) != PGRES_COMMAND_OK)
-		die("%s: %s", sql, PQerrorMessage(conn));
-	PQclear(result);
 }
 
 /* A search that the planner would not do by the index is worth a warning */
@@ -161,44 +142,24 @@ check_plan(const Bench *bench, const System *system, PGconn *conn, int k)
 static void
 open_connection(const Bench *bench, System *system, int number)
 {
-	PGconn	   *conn = PQconnectdb(system->conninfo);
+	PGconn	   *conn = server_connect(system->conninfo);
 	char		sql[256];
 	char		name[32];
 	int			i;
 
-	if (PQstatus(conn) != CONNECTION_OK)
-		die("%s", PQerrorMessage(conn));
 	system->conns[number] = conn;
-	execute(conn, "SET jit = off");
-	execute(conn, "SET max_parallel_workers_per_gather = 0");
+	server_execute(conn, "SET jit = off");
+	server_execute(conn, "SET max_parallel_workers_per_gather = 0");
 	for (i = 0; number == 0 && i < bench->nks; i++)
 		check_plan(bench, system, conn, bench->ks[i].k);
-	execute(conn, "SET enable_seqscan = off");
-	prepare(conn, "k0", "SELECT vector_dims($1::vector)");
+	server_execute(conn, "SET enable_seqscan = off");
+	server_prepare(conn, "k0", "SELECT vector_dims($1::vector)", 1);
 	for (i = 0; i < bench->nks; i++)
 	{
 		snprintf(name, sizeof(name), "k%d", bench->ks[i].k);
 		search_sql(bench, bench->ks[i].k, sql, sizeof(sql));
-		prepare(conn, name, sql);
+		server_prepare(conn, name, sql, 1);
 	}
-}
-
-/* Time on a processor of a process, in seconds; 0 if the system does not tell */
-static double
-process_cpu(int pid)
-{
-	unsigned long long nanoseconds = 0;
-	char		path[64];
-	FILE	   *file;
-
-	snprintf(path, sizeof(path), "/proc/%d/schedstat", pid);
-	file = fopen(path, "r");
-	if (file == NULL)
-		return 0;
-	if (fscanf(file, "%llu", &nanoseconds) != 1)
-		nanoseconds = 0;
-	fclose(file);
-	return nanoseconds * 1e-9;
 }
 
 static double
@@ -208,7 +169,7 @@ servers_cpu(const Cell *cell)
 	int			i;
 
 	for (i = 0; cell->system->conninfo != NULL && i < cell->clients; i++)
-		sum += process_cpu(PQbackendPID(cell->system->conns[i]));
+		sum += server_cpu(PQbackendPID(cell->system->conns[i]));
 	return sum;
 }
 
@@ -227,7 +188,7 @@ set_ef(const Cell *cell)
 	}
 	snprintf(sql, sizeof(sql), "SET hnsw.ef_search = %d", cell->ef);
 	for (i = 0; i < cell->clients; i++)
-		execute(cell->system->conns[i], sql);
+		server_execute(cell->system->conns[i], sql);
 }
 
 /* ------------------------------------------------------------------- clients */
@@ -481,7 +442,7 @@ warm_up(Bench *bench)
 			set_ef(&cell);
 			for (c = 0; c < bench->max_clients && cell.system->conninfo != NULL; c++)
 			{
-				for (q = 0; q < WARM_UP && q < bench->nqueries; q++)
+				for (q = 0; q < bench->warm && q < bench->nqueries; q++)
 					ask_server(&cell, c, q, bench->ids);
 			}
 		}
@@ -551,6 +512,7 @@ parse_search(Bench *bench, int argc, char **argv)
 	bench->table = option(argc, argv, "table", "items");
 	bench->deleted = parse_number(option(argc, argv, "deleted", "0"), 0, 1);
 	bench->floor = parse_number(option(argc, argv, "floor", "1"), 0, 1);
+	bench->warm = (int) parse_number(option(argc, argv, "warm", "50"), 0, 1000000);
 	bench->nclients = parse_list(option(argc, argv, "clients", "1"), bench->clients, MAX_CLIENTS);
 	for (i = 0; i < bench->nclients; i++)
 	{

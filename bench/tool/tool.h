@@ -115,6 +115,9 @@ extern int	cmd_truth(int argc, char **argv);
 extern int	cmd_info(int argc, char **argv);
 extern int	cmd_load(int argc, char **argv);
 extern int	cmd_search(int argc, char **argv);
+extern int	cmd_insert(int argc, char **argv);
+extern int	cmd_memory(int argc, char **argv);
+extern int	cmd_drop(int argc, char **argv);
 
 #ifdef __cplusplus
 }
