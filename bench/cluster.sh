@@ -215,6 +215,7 @@ servers() {
 write_environment() {
 	{
 		echo "date: $(date -u +%F)"
+		echo "load of the machine before the run: $(cut -d' ' -f1-2 /proc/loadavg)"
 		echo "processor: $(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -n 1), $(nproc) available"
 		echo "memory: $(awk '/^MemTotal/ { printf "%.0f GB", $2 / 1048576 }' /proc/meminfo)"
 		echo "server: $("$PG_CONFIG" --version), shared_buffers $(value postgres 'SHOW shared_buffers')"

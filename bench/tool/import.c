@@ -6,6 +6,8 @@
  *	import fvecs METRIC FROM TO [LIMIT]		for each row, its length and its floats
  *	import raw METRIC FROM TO [LIMIT]		two little-endian int32 (rows, dimensions),
  *											then floats; bench/to-raw writes it
+ *	split PREFIX QUERIES					PREFIX.part into .query, so many of its rows
+ *											evenly spread, and .base, the others
  *	info PREFIX								dimensions, metric, rows, queries
  */
 #define _GNU_SOURCE
@@ -129,6 +131,36 @@ cmd_import(int argc, char **argv)
 		die("\"%s\" has no vectors", import.from_path);
 	writer_close(&import.writer);
 	free(values);
+	return 0;
+}
+
+int
+cmd_split(int argc, char **argv)
+{
+	Vectors		all;
+	VectorWriter base;
+	VectorWriter queries;
+	char		paths[2][4096];
+	int64_t		wanted;
+	int64_t		row;
+
+	if (argc < 2)
+		die("split PREFIX QUERIES");
+	all = vectors_open(argv[0], "part");
+	wanted = parse_number(argv[1], 1, all.rows / 2);
+	snprintf(paths[0], sizeof(paths[0]), "%s.base", argv[0]);
+	snprintf(paths[1], sizeof(paths[1]), "%s.query", argv[0]);
+	writer_open(&base, paths[0], all.dims, all.metric);
+	writer_open(&queries, paths[1], all.dims, all.metric);
+	for (row = 0; row < all.rows; row++)
+	{
+		/* the middle of each of so many equal parts */
+		bool		query = queries.rows < wanted && row == (2 * queries.rows + 1) * all.rows / (2 * wanted);
+
+		writer_add(query ? &queries : &base, all.values + row * all.dims);
+	}
+	writer_close(&base);
+	writer_close(&queries);
 	return 0;
 }
 

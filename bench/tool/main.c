@@ -16,6 +16,7 @@ static const struct
 	{"import", cmd_import},
 	{"generate", cmd_generate},
 	{"truth", cmd_truth},
+	{"split", cmd_split},
 	{"info", cmd_info},
 	{"load", cmd_load},
 	{"search", cmd_search},

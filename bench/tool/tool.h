@@ -112,6 +112,7 @@ extern int	cmd_hnswlib(int argc, char **argv);
 extern int	cmd_import(int argc, char **argv);
 extern int	cmd_generate(int argc, char **argv);
 extern int	cmd_truth(int argc, char **argv);
+extern int	cmd_split(int argc, char **argv);
 extern int	cmd_info(int argc, char **argv);
 extern int	cmd_load(int argc, char **argv);
 extern int	cmd_search(int argc, char **argv);
