@@ -48,3 +48,4 @@ test:
 
 bench:
 	@$(USER_PG_CONFIG) bash bench/run --out bench/results
+	@$(USER_PG_CONFIG) bash bench/run --out bench/results --data clustered-50000x768 --parts search,wal

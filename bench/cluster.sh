@@ -15,7 +15,8 @@ install_server() {
 	major=$("$PG_CONFIG" --version | sed -nE 's/^PostgreSQL ([0-9]+).*/\1/p')
 	# once for all data sets of a run
 	[ -e "$("$PG_CONFIG" --pkglibdir)/vectorx.so" ] ||
-		{ make -C "$src" -j2 PG_CONFIG="$PG_CONFIG" && make -C "$src" install PG_CONFIG="$PG_CONFIG"; } \
+		{ make -C "$src" -j2 with_llvm=no PG_CONFIG="$PG_CONFIG" &&
+			make -C "$src" install with_llvm=no PG_CONFIG="$PG_CONFIG"; } \
 			>"$work/build.log" 2>&1 || { tail -n 40 "$work/build.log" >&2; die "vectorx could not be built"; }
 	say "vectorx for $("$PG_CONFIG" --version): built in $(($(now) - t)) s"
 }

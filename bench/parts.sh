@@ -65,15 +65,21 @@ index_bytes() {
 
 # build_once SYSTEM NAME MEGABYTES ROUND: a line of build.csv
 build_once() {
-	local system=$1 name=$2 mb=$3 round=$4 watcher peak
+	local system=$1 name=$2 mb=$3 round=$4 watcher peak failed=
 	sql "$system" -c 'DROP INDEX IF EXISTS items_v_idx' -c CHECKPOINT
 	rm -f "$state/$system.index"
 	"$tool" memory "$(cluster_pid "$cluster")" >"$work/peak" &
 	watcher=$!
-	timed "$system" "SET maintenance_work_mem = '${mb}MB'; $(create_index_sql items)"
+	timed "$system" "SET maintenance_work_mem = '${mb}MB'; SET statement_timeout = '${limit}s'; $(create_index_sql items)" || failed=1
 	kill "$watcher"
 	wait "$watcher"
 	peak=$(cat "$work/peak")
+	if [ -n "$failed" ]; then
+		grep -q 'statement timeout' "$work/notices" || die "$system: the index could not be built"
+		echo "$system,$name,$mb,$round,,$peak,,,,,,,,"
+		say "  $system, maintenance_work_mem $mb MB: given up after $limit s" >&2
+		return
+	fi
 	sql "$system" -c CHECKPOINT
 	echo "$system,$name,$mb,$round,$elapsed,$peak,$(index_bytes "$system" items),$(one_search "$system" items),$notices"
 	say "  $system, maintenance_work_mem $mb MB: $elapsed s" >&2
