@@ -537,13 +537,9 @@ estimate_rotated(const VxQuery *query, int n, const uint8_t *const *codes,
 	}
 }
 
-/* What an inner product is worth under a metric, kept finite */
 static inline float
-distance_of(VxMetric metric, float norms, float ip)
+finite_distance(float d)
 {
-	float		d = metric == VX_METRIC_L2 ? norms - 2 * ip :
-		metric == VX_METRIC_COSINE ? 1 - ip : -ip;
-
 	return d >= -FLT_MAX && d <= FLT_MAX ? d : FLT_MAX;
 }
 
@@ -563,9 +559,16 @@ rotated_distances(const VxQuery *query, int n, const uint8_t *const *codes,
 	VxKernels->code_ip[code_index(codec->bits)] (codec->nbytes, codes, n,
 												 query->planes, codec->stride, ip);
 	for (int i = 0; i < n; i++)
-		dist[i] = distance_of(codec->metric, factors[i]->norm + query->norm,
-							  factors[i]->scale * half_scale *
-							  (float) (2 * ip[i] - offset));
+		dist[i] = factors[i]->scale * half_scale * (float) (2 * ip[i] - offset);
+	if (codec->metric == VX_METRIC_L2)
+		for (int i = 0; i < n; i++)
+			dist[i] = finite_distance(factors[i]->norm + query->norm - 2 * dist[i]);
+	else if (codec->metric == VX_METRIC_COSINE)
+		for (int i = 0; i < n; i++)
+			dist[i] = finite_distance(1 - dist[i]);
+	else
+		for (int i = 0; i < n; i++)
+			dist[i] = finite_distance(-dist[i]);
 }
 
 /*

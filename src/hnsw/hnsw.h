@@ -215,10 +215,6 @@ extern VxNodeId VxCurrentNodes(Relation index, const VxIndex *ix);
 extern void VxReadVector(Relation index, const VxIndex *ix, VxNodeId id,
 						 void *out, BufferAccessStrategy strategy);
 
-extern double VxVectorDistance(Relation index, const VxIndex *ix, VxNodeId id,
-							   const void *from, void *scratch);
-extern void VxPrefetchVector(Relation index, const VxIndex *ix, VxNodeId id);
-
 /* A row as it goes into a slot */
 typedef struct VxNewRow
 {
@@ -260,7 +256,9 @@ extern void VxWalFinish(void);
 typedef struct VxReader VxReader;
 
 extern Buffer VxReadBuffer(Relation index, BlockNumber block);
-extern void VxPrefetchBuffer(Relation index, BlockNumber block);
+extern double VxVectorDistance(VxReader *reader, VxNodeId id,
+							   const void *from, void *scratch);
+extern void VxPrefetchVector(VxReader *reader, VxNodeId id);
 extern VxReader *VxReaderCreate(Relation index, const VxIndex *ix,
 								VxNodeId nnodes);
 

@@ -170,17 +170,16 @@ table_add_new(VxIdSet *set, VxNodeId id)
 	return true;
 }
 
-static bool
+static inline bool
 bitmap_add_new(VxIdSet *set, VxNodeId id)
 {
 	uint64	   *word = &set->bitmap[id / 64];
-	uint64		bit = UINT64CONST(1) << (id % 64);
+	uint64		before = *word;
+	bool		is_new = (before >> (id % 64) & 1) == 0;
 
-	if ((*word & bit) != 0)
-		return false;
-	*word |= bit;
-	set->count++;
-	return true;
+	*word = before | UINT64CONST(1) << (id % 64);
+	set->count += is_new;
+	return is_new;
 }
 
 /*
@@ -210,9 +209,20 @@ VxIdSetAddNew(VxIdSet *set, VxNodeId *ids, int n)
 {
 	int			left = 0;
 
+	if (set->bitmap == NULL)
+	{
+		for (int i = 0; i < n; i++)
+			if (VxIdSetAdd(set, ids[i]))
+				ids[left++] = ids[i];
+		return left;
+	}
 	for (int i = 0; i < n; i++)
-		if (VxIdSetAdd(set, ids[i]))
-			ids[left++] = ids[i];
+	{
+		VxNodeId	id = ids[i];
+
+		ids[left] = id;
+		left += id < set->universe && bitmap_add_new(set, id);
+	}
 	return left;
 }
 

@@ -821,58 +821,6 @@ VxReadVector(Relation index, const VxIndex *ix, VxNodeId id, void *out,
 	}
 }
 
-/*
- * The exact distance of a node's vector from another.  scratch has room for a
- * vector; where the node's lies on one page, it is not copied there.
- */
-double
-VxVectorDistance(Relation index, const VxIndex *ix, VxNodeId id, const void *from,
-				 void *scratch)
-{
-	Size		begin = (Size) VxSlotNumber(ix, id) * (Size) ix->codec.vector_bytes;
-	Size		offset = begin % VX_PAGE_BYTES;
-	BlockNumber block = VxNodeBlock(ix, id) + 1 + (BlockNumber) (begin / VX_PAGE_BYTES);
-	Buffer		buffer;
-	Page		page;
-	double		distance;
-
-	if (ix->codec.kind == VX_CODE_RAW ||
-		offset + (Size) ix->codec.vector_bytes > VX_PAGE_BYTES)
-	{
-		VxReadVector(index, ix, id, scratch, NULL);
-		return VxExactDistance(&ix->codec, scratch, from);
-	}
-	buffer = VxReadBuffer(index, block);
-	LockBuffer(buffer, BUFFER_LOCK_SHARE);
-	page = BufferGetPage(buffer);
-	if (!page_is(page, VX_PAGE_VECTORS))
-	{
-		if (!PageIsNew(page))
-			VxDamaged(index, block, "no vector page");
-		memset(scratch, 0, (Size) ix->codec.vector_bytes);
-		distance = VxExactDistance(&ix->codec, scratch, from);
-	}
-	else
-		distance = VxExactDistance(&ix->codec,
-								   (char *) page + MAXALIGN(SizeOfPageHeaderData) + offset,
-								   from);
-	UnlockReleaseBuffer(buffer);
-	return distance;
-}
-
-/* Have the pages of a node's vector read from disk soon, if they are not in memory */
-void
-VxPrefetchVector(Relation index, const VxIndex *ix, VxNodeId id)
-{
-	int			slot = VxSlotNumber(ix, id);
-
-	if (ix->codec.kind == VX_CODE_RAW)
-		return;
-	for (int page_no = first_vector_page(ix, slot); page_no <= last_vector_page(ix, slot);
-		 page_no++)
-		VxPrefetchBuffer(index, VxNodeBlock(ix, id) + 1 + (BlockNumber) page_no);
-}
-
 /* ------------------------------------------------------------- placing rows */
 
 /*

@@ -41,6 +41,9 @@
 
 #include "hnsw/reader.h"
 
+/* Bytes of a vector to have fetched ahead; the processor sees the rest coming */
+#define PREFETCH_BYTES 256
+
 /* Entries of a table of remembered buffers: powers of two, 8 bytes each */
 #define TABLE_MIN_SIZE 8192
 #define TABLE_MAX_SIZE (256 * 1024)
@@ -121,11 +124,11 @@ VxReadBuffer(Relation index, BlockNumber block)
 }
 
 /*
- * Have a page that VxReadBuffer will be asked for read from disk soon, or its
- * first bytes from memory if it is in shared buffers.
+ * Have a page that VxReadBuffer will be asked for read from disk soon, or if it
+ * is in shared buffers, its first bytes from memory, from an offset on.
  */
-void
-VxPrefetchBuffer(Relation index, BlockNumber block)
+static void
+prefetch_page(Relation index, BlockNumber block, Size offset)
 {
 	VxRemembered *entry = entry_of(index, block);
 
@@ -135,7 +138,13 @@ VxPrefetchBuffer(Relation index, BlockNumber block)
 		entry->block = block;
 	}
 	if (entry->buffer > 0)
-		__builtin_prefetch(BufferGetPage(entry->buffer));
+	{
+		const char *at = (char *) BufferGetPage(entry->buffer) +
+			MAXALIGN(SizeOfPageHeaderData) + offset;
+
+		for (int i = 0; i < PREFETCH_BYTES; i += 64)
+			__builtin_prefetch(at + i);
+	}
 }
 
 /* Make a reader of the node pages of an index, in the current memory context */
@@ -214,4 +223,94 @@ VxReaderPrefetch(VxReader *reader, uint32 stripe)
 	result = PrefetchBuffer(reader->index, MAIN_FORKNUM, block);
 	entry->block = block;
 	entry->buffer = result.recent_buffer;
+}
+
+/* ------------------------------------------------------------------ vectors */
+
+/*
+ * Copy n bytes at an offset of a vector page, for a peek at it.  Returns false
+ * if that cannot be had.
+ */
+static bool
+peek_bytes(VxReader *reader, BlockNumber block, Size offset, Size n, char *to)
+{
+	VxPeek		peek;
+	Page		page = VxPeekEntry(reader, entry_of(reader->index, block), block, &peek);
+
+	if (page == NULL)
+		return false;
+	memcpy(to, (char *) page + MAXALIGN(SizeOfPageHeaderData) + offset, n);
+	return VxPeekConfirm(reader, &peek);
+}
+
+/*
+ * The exact distance of a node's vector from another, by peeking; scratch has
+ * room for a vector.  Returns false if the pages cannot be peeked at.
+ */
+static bool
+peek_distance(VxReader *reader, VxNodeId id, const void *from, void *scratch,
+			  double *distance)
+{
+	const VxCodec *codec = &reader->ix->codec;
+	Size		size = (Size) codec->vector_bytes;
+	Size		begin = (Size) VxSlotNumber(reader->ix, id) * size;
+	Size		offset = begin % VX_PAGE_BYTES;
+	BlockNumber block = VxNodeBlock(reader->ix, id) + 1 + (BlockNumber) (begin / VX_PAGE_BYTES);
+
+	if (offset + size <= VX_PAGE_BYTES)
+	{
+		VxPeek		peek;
+		Page		page = VxPeekEntry(reader, entry_of(reader->index, block), block, &peek);
+
+		if (page == NULL)
+			return false;
+		*distance = VxExactDistance(codec, (char *) page +
+									MAXALIGN(SizeOfPageHeaderData) + offset, from);
+		return VxPeekConfirm(reader, &peek);
+	}
+	for (Size done = 0; done < size; block++, offset = 0)
+	{
+		Size		n = Min(size - done, VX_PAGE_BYTES - offset);
+
+		if (!peek_bytes(reader, block, offset, n, (char *) scratch + done))
+			return false;
+		done += n;
+	}
+	*distance = VxExactDistance(codec, scratch, from);
+	return true;
+}
+
+/*
+ * The exact distance of a node's vector from another; scratch has room for a
+ * vector.  The caller must make sure afterwards, under lock, that the slot is
+ * that of the row it meant, in the generation it saw before.
+ *
+ * That also makes a peek at the vector safe: between the two looks at the slot
+ * the row was there, and the vector of a row never changes.
+ */
+double
+VxVectorDistance(VxReader *reader, VxNodeId id, const void *from, void *scratch)
+{
+	double		distance;
+
+	if (reader->ix->codec.kind != VX_CODE_RAW &&
+		peek_distance(reader, id, from, scratch, &distance))
+		return distance;
+	VxReadVector(reader->index, reader->ix, id, scratch, NULL);
+	return VxExactDistance(&reader->ix->codec, scratch, from);
+}
+
+/* Have the pages of a node's vector at hand soon */
+void
+VxPrefetchVector(VxReader *reader, VxNodeId id)
+{
+	const VxIndex *ix = reader->ix;
+	Size		begin = (Size) VxSlotNumber(ix, id) * (Size) ix->codec.vector_bytes;
+	Size		last = begin + (Size) ix->codec.vector_bytes - 1;
+
+	if (ix->codec.kind == VX_CODE_RAW)
+		return;
+	for (Size page_no = begin / VX_PAGE_BYTES; page_no <= last / VX_PAGE_BYTES; page_no++)
+		prefetch_page(reader->index, VxNodeBlock(ix, id) + 1 + (BlockNumber) page_no,
+					  page_no == begin / VX_PAGE_BYTES ? begin % VX_PAGE_BYTES : 0);
 }

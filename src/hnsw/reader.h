@@ -83,30 +83,38 @@ VxPeekConfirm(const VxReader *reader, const VxPeek *peek)
 }
 
 /*
- * Peek at the page of a stripe.  Returns NULL if it must be read the usual way:
- * because it is not where it was last time, or because its usage count is
- * not at its maximum, which only pinning it raises.
+ * Peek at a page, of which this is the entry.  Returns NULL if it must be read
+ * the usual way: because it is not where it was last time, or because its usage
+ * count is not at its maximum, which only pinning it raises.
  */
 static inline Page
-VxPeekPage(const VxReader *reader, uint32 stripe, VxPeek *peek)
+VxPeekEntry(const VxReader *reader, const VxRemembered *entry, BlockNumber block,
+			VxPeek *peek)
 {
-	const VxRemembered *entry = VxReaderEntry(reader, stripe);
 	uint32		state;
 
 	peek->desc = NULL;
-	peek->block = VxStripeBlock(reader->ix, stripe);
-	if (!reader->may_peek || entry->block != peek->block || entry->buffer <= 0)
+	peek->block = block;
+	if (!reader->may_peek || entry->block != block || entry->buffer <= 0)
 		return NULL;
 	peek->desc = GetBufferDescriptor((uint32) entry->buffer - 1);
 	state = pg_atomic_read_u32(&peek->desc->state);
 	if (BUF_STATE_GET_USAGECOUNT(state) < BM_MAX_USAGE_COUNT ||
-		!VxPeekHolds(reader, peek->desc, peek->block))
+		!VxPeekHolds(reader, peek->desc, block))
 	{
 		peek->desc = NULL;
 		return NULL;
 	}
 	pg_read_barrier();
 	return BufferGetPage(entry->buffer);
+}
+
+/* Likewise at the node page of a stripe */
+static inline Page
+VxPeekPage(const VxReader *reader, uint32 stripe, VxPeek *peek)
+{
+	return VxPeekEntry(reader, VxReaderEntry(reader, stripe),
+					   VxStripeBlock(reader->ix, stripe), peek);
 }
 
 /* Tell the processor that a peek at a page of this stripe will come soon */

@@ -242,7 +242,7 @@ queue_beam(VxSearch *search)
 
 	queue_found(search, walk->nbeam < walk->beam_size ? INFINITY : walk->beam[0]);
 	for (int i = 0; i < Min(search->nhits, PREFETCH_VECTORS); i++)
-		VxPrefetchVector(search->index, search->ix, search->hits[i].id);
+		VxPrefetchVector(walk->reader, search->hits[i].id);
 }
 
 /* May the search read all nodes, by its settings? */
@@ -496,7 +496,7 @@ rank_top(VxSearch *search)
 {
 	VxHit	   *top = &search->hits[0];
 
-	top->key = VxVectorDistance(search->index, search->ix, top->id, search->vector,
+	top->key = VxVectorDistance(search->walk.reader, top->id, search->vector,
 								search->scratch);
 	search->stats.vectors++;
 	top->exact = true;

@@ -154,6 +154,7 @@ prefetch_bytes(const char *from, int size)
 {
 	for (int i = 0; i < size; i += 64)
 		__builtin_prefetch(from + i);
+	__builtin_prefetch(from + size - 1);
 }
 
 /*
@@ -242,6 +243,7 @@ estimate_batch(VxReader *reader, const VxQuery *query, VxBatch *batch, VxVisitOu
 	float		dist[VX_ESTIMATE_MAX];
 	float		error[VX_ESTIMATE_MAX];
 	int			from[VX_ESTIMATE_MAX];
+	VxNodeId	left[VX_ESTIMATE_MAX];
 	int			n = 0;
 	int			nleft = 0;
 
@@ -256,7 +258,7 @@ estimate_batch(VxReader *reader, const VxQuery *query, VxBatch *batch, VxVisitOu
 			from[n++] = i;
 		}
 		else if (!VxPeekConfirm(reader, &batch->peeks[i]))
-			batch->ids[nleft++] = batch->ids[i];
+			left[nleft++] = batch->ids[i];
 	}
 	VxEstimate(query, n, codes, factors, dist, error);
 	for (int j = 0; j < n; j++)
@@ -267,9 +269,10 @@ estimate_batch(VxReader *reader, const VxQuery *query, VxBatch *batch, VxVisitOu
 		if (!VxPeekConfirm(reader, &batch->peeks[i]))
 		{
 			out->n--;
-			batch->ids[nleft++] = batch->ids[i];
+			left[nleft++] = batch->ids[i];
 		}
 	}
+	memcpy(batch->ids, left, sizeof(VxNodeId) * (Size) nleft);
 	batch->n = nleft;
 }
 
@@ -416,7 +419,7 @@ beyond_beam(const VxWalk *walk, float dist)
  * Take up what a look at a node found.  A dead node leads on, but is no result
  * unless it heads a chain.
  */
-static void
+static inline void
 take_visit(VxWalk *walk, const VxVisit *visit)
 {
 	VxCandidate c;
@@ -424,7 +427,7 @@ take_visit(VxWalk *walk, const VxVisit *visit)
 	if (isfinite(visit->error))
 	{
 		walk->error_sum += visit->error;
-		walk->slack = BEAM_SLACK * walk->error_sum / (float) ++walk->nerrors;
+		walk->nerrors++;
 	}
 	c.id = visit->id;
 	c.dist = visit->dist;
@@ -562,6 +565,7 @@ VxWalkRun(VxWalk *walk, int level, int64 max_visits)
 		CHECK_FOR_INTERRUPTS();
 		walk->stats->hops++;
 		walk->reader->near = walk->nbeam < walk->beam_size ? FLT_MAX : walk->beam[0];
+		walk->slack = walk->nerrors > 0 ? BEAM_SLACK * walk->error_sum / (float) walk->nerrors : 0;
 		n = VxReadLinks(walk->reader, c.id, level, links, walk->stats);
 		n = VxIdSetAddNew(&walk->visited, links, n);
 		n = VxVisitNodes(walk->reader, walk->query, links, n, visits,
