@@ -6,19 +6,23 @@
 
 # ---- the server ----
 
+# Once for all data sets of a run.  Bitcode would only be for jit, which is off.
 install_server() {
-	local t
+	local t original=$PG_CONFIG
 	t=$(now)
-	PG_CONFIG=$(private_install "$PG_CONFIG" "$work/pg")
+	if [ -s "$work/pg_config" ]; then
+		PG_CONFIG=$(cat "$work/pg_config")
+	else
+		PG_CONFIG=$(private_install "$original" "$work/pg")
+		{ make -C "$src" -j2 with_llvm=no PG_CONFIG="$PG_CONFIG" &&
+			make -C "$src" install with_llvm=no PG_CONFIG="$PG_CONFIG"; } >"$work/build.log" 2>&1 ||
+			{ tail -n 40 "$work/build.log" >&2; die "vectorx could not be built"; }
+		printf '%s' "$PG_CONFIG" >"$work/pg_config"
+		say "vectorx for $("$PG_CONFIG" --version): built in $(($(now) - t)) s"
+	fi
 	export PG_CONFIG
 	bindir=$("$PG_CONFIG" --bindir)
 	major=$("$PG_CONFIG" --version | sed -nE 's/^PostgreSQL ([0-9]+).*/\1/p')
-	# once for all data sets of a run
-	[ -e "$("$PG_CONFIG" --pkglibdir)/vectorx.so" ] ||
-		{ make -C "$src" -j2 with_llvm=no PG_CONFIG="$PG_CONFIG" &&
-			make -C "$src" install with_llvm=no PG_CONFIG="$PG_CONFIG"; } \
-			>"$work/build.log" 2>&1 || { tail -n 40 "$work/build.log" >&2; die "vectorx could not be built"; }
-	say "vectorx for $("$PG_CONFIG" --version): built in $(($(now) - t)) s"
 }
 
 # What a graph of float32 vectors takes while it is built, and some room

@@ -113,6 +113,18 @@ search_sql(const Bench *bench, int k, char *sql, size_t size)
 			 bench->table, metric_operator(bench->base.metric), k);
 }
 
+/* For those who want to watch the servers' processes */
+static void
+show_processes(const Bench *bench, const System *system)
+{
+	int			i;
+
+	fprintf(stderr, "  %s is answered by", system->name);
+	for (i = 0; i < bench->max_clients; i++)
+		fprintf(stderr, " %d", PQbackendPID(system->conns[i]));
+	fputc('\n', stderr);
+}
+
 /* A search that the planner would not do by the index is worth a warning */
 static void
 check_plan(const Bench *bench, const System *system, PGconn *conn, int k)
@@ -560,6 +572,8 @@ cmd_search(int argc, char **argv)
 	{
 		for (c = 0; c < bench->max_clients && bench->systems[s].conninfo != NULL; c++)
 			open_connection(bench, &bench->systems[s], c);
+		if (bench->systems[s].conninfo != NULL)
+			show_processes(bench, &bench->systems[s]);
 	}
 	warm_up(bench);
 	printf("system,k,clients,ef,round,queries,recall,mean_us,p50_us,p99_us,qps,cpu_us,little,short\n");
