@@ -500,43 +500,6 @@ VxQueryFromCode(VxQuery *query, const VxFactors *factors, const uint8_t *code)
 
 /* ---------------------------------------------------------------- estimates */
 
-static void
-estimate_rotated(const VxQuery *query, int n, const uint8_t *const *codes,
-				 const VxFactors *factors, float *dist, float *error)
-{
-	const VxCodec *codec = query->codec;
-	int32_t		ip[VX_ESTIMATE_MAX];
-
-	VxKernels->code_ip[code_index(codec->bits)] (codec->nbytes, codes, n,
-												 query->planes, codec->stride, ip);
-	for (int i = 0; i < n; i++)
-	{
-		float		est = (float) (factors[i].scale * query->scale *
-								   ((double) ip[i] - query->offset));
-		float		err = factors[i].error * query->length;
-
-		if (error)
-			err = sqrtf(err * err + factors[i].norm * query->error * query->error);
-		if (codec->metric == VX_METRIC_L2)
-		{
-			est = factors[i].norm + query->norm - 2 * est;
-			err *= 2;
-		}
-		else if (codec->metric == VX_METRIC_COSINE)
-			est = 1 - est;
-		else
-			est = -est;
-		if (!isfinite(est))
-		{
-			est = FLT_MAX;
-			err = INFINITY;
-		}
-		dist[i] = est;
-		if (error)
-			error[i] = err;
-	}
-}
-
 static inline float
 finite_distance(float d)
 {
@@ -548,8 +511,8 @@ finite_distance(float d)
  * a type allows (16,000 dimensions), so that there is no need of doubles.
  */
 static void
-rotated_distances(const VxQuery *query, int n, const uint8_t *const *codes,
-				  const VxFactors *const *factors, float *dist)
+estimate_rotated(const VxQuery *query, int n, const uint8_t *const *codes,
+				 const VxFactors *const *factors, float *dist)
 {
 	const VxCodec *codec = query->codec;
 	float		half_scale = query->scale / 2;
@@ -571,6 +534,24 @@ rotated_distances(const VxQuery *query, int n, const uint8_t *const *codes,
 			dist[i] = finite_distance(-dist[i]);
 }
 
+/* The errors of those estimates */
+static void
+rotated_errors(const VxQuery *query, int n, const VxFactors *const *factors,
+			   const float *dist, float *error)
+{
+	float		factor = query->codec->metric == VX_METRIC_L2 ? 2 : 1;
+	float		of_code = factor * query->length;
+	float		of_query = factor * query->error;
+
+	for (int i = 0; i < n; i++)
+	{
+		float		err = factors[i]->error * of_code;
+
+		err = sqrtf(err * err + factors[i]->norm * of_query * of_query);
+		error[i] = fabsf(dist[i]) < FLT_MAX ? err : INFINITY;
+	}
+}
+
 /*
  * Rounding never makes a small difference smaller on average, so sums of small
  * ones are overestimated: by up to a quarter of a step per element where the
@@ -586,7 +567,7 @@ scalar_bias(float spread, float sum)
 
 static void
 estimate_scalar(const VxQuery *query, int n, const uint8_t *const *codes,
-				const VxFactors *factors, float *dist, float *error)
+				const VxFactors *const *factors, float *dist, float *error)
 {
 	const VxCodec *codec = query->codec;
 	int			mask = (1 << codec->bits) - 1;
@@ -603,31 +584,33 @@ estimate_scalar(const VxQuery *query, int n, const uint8_t *const *codes,
 
 			if (query->code)
 				sum += VxKernels->code_l1_codes(count, codes[i], query->code,
-												shift, mask, factors[i].norm,
-												factors[i].scale,
+												shift, mask, factors[i]->norm,
+												factors[i]->scale,
 												query->factors.norm,
 												query->factors.scale);
 			else
 				sum += VxKernels->code_l1(count, codes[i], shift, mask,
-										  factors[i].norm, factors[i].scale,
+										  factors[i]->norm, factors[i]->scale,
 										  (const float *) query->vector + done);
 			done += count;
 		}
 		dist[i] = isfinite(sum) ? sum : FLT_MAX;
 		if (error)
-			error[i] = isfinite(sum) ? factors[i].error +
-				scalar_bias(codec->dims * factors[i].scale, sum) : INFINITY;
+			error[i] = isfinite(sum) ? factors[i]->error +
+				scalar_bias(codec->dims * factors[i]->scale, sum) : INFINITY;
 	}
 }
 
 void
 VxEstimate(const VxQuery *query, int n, const uint8_t *const *codes,
-		   const VxFactors *factors, float *dist, float *error)
+		   const VxFactors *const *factors, float *dist, float *error)
 {
 	switch (query->codec->kind)
 	{
 		case VX_CODE_ROTATED:
-			estimate_rotated(query, n, codes, factors, dist, error);
+			estimate_rotated(query, n, codes, factors, dist);
+			if (error)
+				rotated_errors(query, n, factors, dist, error);
 			break;
 		case VX_CODE_SCALAR:
 			estimate_scalar(query, n, codes, factors, dist, error);
@@ -643,15 +626,4 @@ VxEstimate(const VxQuery *query, int n, const uint8_t *const *codes,
 			}
 			break;
 	}
-}
-
-void
-VxEstimateDistances(const VxQuery *query, int n, const uint8_t *const *codes,
-					const VxFactors *const *factors, float *dist)
-{
-	if (query->codec->kind == VX_CODE_ROTATED)
-		rotated_distances(query, n, codes, factors, dist);
-	else
-		for (int i = 0; i < n; i++)
-			VxEstimate(query, 1, codes + i, factors[i], dist + i, NULL);
 }

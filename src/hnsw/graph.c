@@ -350,7 +350,7 @@ estimate(const VxQuery *query, int n, VxMemCode *const *from, float *dist)
 			codes[i] = from[i]->code;
 			factors[i] = &from[i]->factors;
 		}
-		VxEstimateDistances(query, batch, codes, factors, dist);
+		VxEstimate(query, batch, codes, factors, dist, NULL);
 		n -= batch;
 		from += batch;
 		dist += batch;

@@ -171,7 +171,7 @@ static void
 estimate(const VxMend *mend, const VxQuery *query, const int64 *at, int n, float *dist)
 {
 	const uint8_t *codes[VX_ESTIMATE_MAX];
-	VxFactors	factors[VX_ESTIMATE_MAX];
+	const VxFactors *factors[VX_ESTIMATE_MAX];
 
 	for (int done = 0; done < n; done += VX_ESTIMATE_MAX)
 	{
@@ -182,7 +182,7 @@ estimate(const VxMend *mend, const VxQuery *query, const int64 *at, int n, float
 		for (int i = 0; i < count; i++)
 		{
 			codes[i] = code_at(mend, at[done + i]);
-			factors[i] = *factors_at(mend, at[done + i]);
+			factors[i] = factors_at(mend, at[done + i]);
 		}
 		VxEstimate(query, count, codes, factors, dist + done, NULL);
 	}

@@ -353,7 +353,7 @@ flat_page(VxBest *best, Page page, uint32 stripe)
 	while (s < ix->slots_per_page)
 	{
 		const uint8_t *codes[VX_ESTIMATE_MAX];
-		VxFactors	factors[VX_ESTIMATE_MAX];
+		const VxFactors *factors[VX_ESTIMATE_MAX];
 		float		dist[VX_ESTIMATE_MAX];
 		float		error[VX_ESTIMATE_MAX];
 		VxNodeId	ids[VX_ESTIMATE_MAX];
@@ -372,7 +372,7 @@ flat_page(VxBest *best, Page page, uint32 stripe)
 			generations[n] = slot->generation;
 			lone[n] = slot->state == VX_SLOT_LONE;
 			codes[n] = VxSlotCode(ix, slot);
-			factors[n++] = slot->factors;
+			factors[n++] = &slot->factors;
 		}
 		if (n > 0 && search->ranked)
 			VxEstimate(&search->query, n, codes, factors, dist, error);

@@ -239,7 +239,7 @@ estimate_batch(VxReader *reader, const VxQuery *query, VxBatch *batch, VxVisitOu
 {
 	const VxIndex *ix = reader->ix;
 	const uint8_t *codes[VX_ESTIMATE_MAX];
-	VxFactors	factors[VX_ESTIMATE_MAX];
+	const VxFactors *factors[VX_ESTIMATE_MAX];
 	float		dist[VX_ESTIMATE_MAX];
 	float		error[VX_ESTIMATE_MAX];
 	int			from[VX_ESTIMATE_MAX];
@@ -254,7 +254,7 @@ estimate_batch(VxReader *reader, const VxQuery *query, VxBatch *batch, VxVisitOu
 		if (VxStateIsNode(slot->state))
 		{
 			codes[n] = VxSlotCode(ix, slot);
-			factors[n] = slot->factors;
+			factors[n] = &slot->factors;
 			from[n++] = i;
 		}
 		else if (!VxPeekConfirm(reader, &batch->peeks[i]))
