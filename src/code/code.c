@@ -534,21 +534,34 @@ estimate_rotated(const VxQuery *query, int n, const uint8_t *const *codes,
 			dist[i] = finite_distance(-dist[i]);
 }
 
-/* The errors of those estimates */
+/*
+ * The errors of those estimates.  What the code says of x is x plus a residual
+ * that is perpendicular to x, as scale is chosen so; therefore only that part
+ * of the query makes an error which is perpendicular to x, and little of a near
+ * neighbor is.  How much it is follows from the estimate itself; we take two
+ * deviations less of what is parallel.
+ */
 static void
 rotated_errors(const VxQuery *query, int n, const VxFactors *const *factors,
 			   const float *dist, float *error)
 {
-	float		factor = query->codec->metric == VX_METRIC_L2 ? 2 : 1;
-	float		of_code = factor * query->length;
+	VxMetric	metric = query->codec->metric;
+	float		factor = metric == VX_METRIC_L2 ? 2 : 1;
 	float		of_query = factor * query->error;
 
 	for (int i = 0; i < n; i++)
 	{
-		float		err = factors[i]->error * of_code;
+		float		norm = factors[i]->norm;
+		float		ip = metric == VX_METRIC_L2 ? (norm + query->norm - dist[i]) / 2 :
+			metric == VX_METRIC_COSINE ? 1 - dist[i] : dist[i];
+		float		parallel = fabsf(ip) - 2 * factors[i]->error * query->length;
+		float		of_code = factor * factors[i]->error;
+		float		square = query->norm;
 
-		err = sqrtf(err * err + factors[i]->norm * of_query * of_query);
-		error[i] = fabsf(dist[i]) < FLT_MAX ? err : INFINITY;
+		if (parallel > 0 && norm > 0)
+			square -= fminf(parallel * (parallel / norm), square);
+		square = square * of_code * of_code + norm * of_query * of_query;
+		error[i] = fabsf(dist[i]) < FLT_MAX ? sqrtf(square) : INFINITY;
 	}
 }
 

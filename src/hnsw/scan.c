@@ -36,8 +36,12 @@
 /* A walk that visits more than this share of the nodes is dearer than a flat pass */
 #define FLAT_SHARE 4
 
-/* Lower bounds lie this many standard deviations below the estimate */
-#define BOUND_DEVIATIONS 2.0f
+/*
+ * Lower bounds lie this many standard deviations below the estimate.  Measured
+ * at ef 40, recall@10 / vectors read: 2: Fashion-MNIST .9944 / 15, GloVe .852 /
+ * 21; 3: .9974 / 18, .858 / 29; 3.5: .9976 / 19, .858 / 34.
+ */
+#define BOUND_DEVIATIONS 3.0f
 
 /* Of this many hits the vectors are asked for at once */
 #define PREFETCH_VECTORS 16
