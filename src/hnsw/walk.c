@@ -169,8 +169,6 @@ find_slots(VxReader *reader, VxBatch *batch, bool may_peek)
 	int			missed[VX_ESTIMATE_MAX];
 
 	for (int i = 0; i < batch->n; i++)
-		VxPeekPrefetch(reader, VxStripeOf(ix, batch->ids[i]));
-	for (int i = 0; i < batch->n; i++)
 	{
 		Page		page = VxPeekPage(reader, VxStripeOf(ix, batch->ids[i]), &batch->peeks[i]);
 
@@ -189,7 +187,7 @@ find_slots(VxReader *reader, VxBatch *batch, bool may_peek)
 	{
 		int			at = missed[i];
 
-		batch->peeks[at].desc = NULL;
+		batch->peeks[at].buffer = InvalidBuffer;
 		batch->slots[at] = VxReadSlotLocked(reader, batch->ids[at], at);
 	}
 }
