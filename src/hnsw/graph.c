@@ -336,24 +336,25 @@ VxGraphEntry(const VxGraph *graph)
 
 /* ---------------------------------------------------------------- distances */
 
-static void
-estimate(const VxQuery *query, int n, VxMemCode *const *from, float *dist)
+/* Distances of n codes, or, if "which" is given, of n among them */
+static inline void
+estimate(const VxQuery *query, int n, VxMemCode *const *from, const int *which,
+		 float *dist)
 {
-	while (n > 0)
+	for (int done = 0; done < n; done += VX_ESTIMATE_MAX)
 	{
 		const uint8 *codes[VX_ESTIMATE_MAX];
 		const VxFactors *factors[VX_ESTIMATE_MAX];
-		int			batch = Min(n, VX_ESTIMATE_MAX);
+		int			batch = Min(n - done, VX_ESTIMATE_MAX);
 
 		for (int i = 0; i < batch; i++)
 		{
-			codes[i] = from[i]->code;
-			factors[i] = &from[i]->factors;
+			const VxMemCode *code = from[which ? which[done + i] : done + i];
+
+			codes[i] = code->code;
+			factors[i] = &code->factors;
 		}
-		VxEstimate(query, batch, codes, factors, dist, NULL);
-		n -= batch;
-		from += batch;
-		dist += batch;
+		VxEstimate(query, batch, codes, factors, dist + done, NULL);
 	}
 }
 
@@ -393,19 +394,26 @@ prefetch_code(const VxGraph *graph, const VxMemCode *code)
 		__builtin_prefetch(from);
 }
 
-static inline bool
-is_visited(const VxGraph *graph, VxNodeId id)
+/* What the node that is expanded next will be looked at for */
+static inline void
+prefetch_links(VxGraph *graph, VxNodeId id)
 {
-	return id >= graph->limit || graph->visited[id] == graph->epoch;
+	const char *node = (const char *) VxGraphNode(graph, id);
+
+	for (int i = 0; i < 3; i++)
+		__builtin_prefetch(node + i * CACHE_LINE);
 }
 
 /*
- * Put the links of a node that were not visited yet into ids, and their codes
- * into codes, mark them visited, and return their number.
+ * Put the links of a node that were not visited yet into ids, mark them
+ * visited, and return their number.
  */
 static int
-visit_links(VxGraph *graph, VxNodeId id, int level, VxNodeId *ids, VxMemCode **codes)
+visit_links(VxGraph *graph, VxNodeId id, int level, VxNodeId *ids)
 {
+	uint8	   *visited = graph->visited;
+	uint8		epoch = graph->epoch;
+	VxNodeId	limit = graph->limit;
 	int			nlinks;
 	int			n = 0;
 	const VxNodeId *links = VxGraphLinks(graph, VxGraphNode(graph, id), level, &nlinks);
@@ -415,13 +423,12 @@ visit_links(VxGraph *graph, VxNodeId id, int level, VxNodeId *ids, VxMemCode **c
 	{
 		VxNodeId	link = *(volatile const VxNodeId *) &links[i];
 
-		if (is_visited(graph, link))
+		if (unlikely(link >= limit))
 			continue;
-		graph->visited[link] = graph->epoch;
+		/* without a branch, which nobody could predict */
 		ids[n] = link;
-		codes[n] = VxGraphCode(graph, link);
-		prefetch_code(graph, codes[n]);
-		n++;
+		n += visited[link] != epoch;
+		visited[link] = epoch;
 	}
 	return n;
 }
@@ -447,7 +454,7 @@ static inline int
 beam_insert(VxGraph *graph, int ef, VxNodeId id, float dist)
 {
 	VxCandidate *beam = graph->beam;
-	int			low = 0;
+	uint32		low = 0;
 	int			high = graph->nbeam;
 
 	if (high == ef)
@@ -458,13 +465,13 @@ beam_insert(VxGraph *graph, int ef, VxNodeId id, float dist)
 	}
 	graph->nbeam = high + 1;
 	/* without branches, which nobody could predict */
-	for (int n = high; n > 0; n -= (n + 1) / 2)
-		low += beam[low + (n - 1) / 2].dist <= dist ? (n + 1) / 2 : 0;
+	for (uint32 n = (uint32) high; n > 0; n /= 2)
+		low += -(uint32) (beam[low + (n - 1) / 2].dist <= dist) & ((n + 1) / 2);
 	memmove(&beam[low + 1], &beam[low],
-			sizeof(VxCandidate) * (Size) (graph->nbeam - 1 - low));
+			sizeof(VxCandidate) * ((uint32) high - low));
 	beam[low].id = id;
 	beam[low].dist = dist;
-	return low;
+	return (int) low;
 }
 
 /*
@@ -495,12 +502,17 @@ search_layer(VxGraph *graph, int level, int ef)
 		int			n;
 
 		graph->beam[next].id |= EXPANDED;
-		n = visit_links(graph, id, level, ids, codes);
+		n = visit_links(graph, id, level, ids);
+		for (int i = 0; i < n; i++)
+		{
+			codes[i] = VxGraphCode(graph, ids[i]);
+			prefetch_code(graph, codes[i]);
+		}
 		while (next < graph->nbeam && (graph->beam[next].id & EXPANDED))
 			next++;
 		if (next < graph->nbeam)
-			__builtin_prefetch(VxGraphNode(graph, graph->beam[next].id)->links);
-		estimate(&graph->query, n, codes, dist);
+			prefetch_links(graph, graph->beam[next].id);
+		estimate(&graph->query, n, codes, NULL, dist);
 		for (int i = 0; i < n; i++)
 		{
 			int			place;
@@ -508,7 +520,11 @@ search_layer(VxGraph *graph, int level, int ef)
 			if (note_duplicate(graph, ids[i], codes[i]))
 				return;
 			place = beam_insert(graph, ef, ids[i], dist[i]);
-			next = Min(next, place);
+			if (place <= next && place < ef)
+			{
+				next = place;
+				prefetch_links(graph, ids[i]);
+			}
 		}
 	}
 	for (int i = 0; i < graph->nbeam; i++)
@@ -529,12 +545,9 @@ candidate_distances(void *arg, int from, const int *others, int n, float *out)
 {
 	VxChoice   *choice = arg;
 	const VxMemCode *code = choice->codes[from];
-	VxMemCode  *codes[VX_MAX_CANDIDATES];
 
 	VxQueryFromCode(&choice->graph->pair, &code->factors, code->code);
-	for (int i = 0; i < n; i++)
-		codes[i] = choice->codes[others[i]];
-	estimate(&choice->graph->pair, n, codes, out);
+	estimate(&choice->graph->pair, n, choice->codes, others, out);
 }
 
 /* VxSelectNeighbors, by codes */
@@ -589,7 +602,7 @@ choose_links(VxGraph *graph, VxNodeId from, int capacity, VxCandidate c,
 		prefetch_code(graph, codes[i]);
 	}
 	VxQueryFromCode(&graph->pair, &code->factors, code->code);
-	estimate(&graph->pair, n, codes, dist);
+	estimate(&graph->pair, n, codes, NULL, dist);
 	for (int i = 0; i <= n; i++)
 	{
 		int			j = i;
@@ -771,7 +784,7 @@ insert_node(VxGraph *graph, VxNodeId self, VxMemNode *node, VxEntry entry)
 	{
 		graph->nbeam = 1;
 		graph->beam[0].id = entry.node;
-		estimate(&graph->query, 1, &start, &graph->beam[0].dist);
+		estimate(&graph->query, 1, &start, NULL, &graph->beam[0].dist);
 		for (int level = entry.level;
 			 level >= 0 && graph->duplicate == VX_INVALID_NODE; level--)
 		{
