@@ -99,6 +99,27 @@
 #define VxOwnsRelation(relid) pg_class_ownercheck(relid, GetUserId())
 #endif
 
+/*
+ * Have nothing in the search_path that anybody could have put there, until the
+ * end of this GUC nest level; needs utils/guc.h
+ */
+#if PG_VERSION_NUM >= 170000
+#define VxRestrictSearchPath() RestrictSearchPath()
+#else
+#define VxRestrictSearchPath() \
+	((void) set_config_option("search_path", "pg_catalog, pg_temp", PGC_USERSET, \
+							  PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false))
+#endif
+
+/* The next datum of a sort by value; needs utils/tuplesort.h */
+#if PG_VERSION_NUM >= 160000
+#define VxSortGetDatum(sort, value, isnull) \
+	tuplesort_getdatum(sort, true, false, value, isnull, NULL)
+#else
+#define VxSortGetDatum(sort, value, isnull) \
+	tuplesort_getdatum(sort, true, value, isnull, NULL)
+#endif
+
 /* Tell the planner that a path is out of the question (by cost before 18) */
 #if PG_VERSION_NUM >= 180000
 #define VxDisablePath(index_path) ((index_path)->path.disabled_nodes = 2)

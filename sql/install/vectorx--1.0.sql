@@ -601,3 +601,17 @@ CREATE FUNCTION vectorx_recall(
 	AS 'MODULE_PATHNAME', 'vx_recall' LANGUAGE C VOLATILE STRICT PARALLEL RESTRICTED;
 COMMENT ON FUNCTION vectorx_recall(regclass, integer, integer) IS
 	'share of the k nearest rows of sampled rows that searches with the present settings find';
+
+CREATE FUNCTION vectorx_index_check(
+	index regclass,
+	heap boolean DEFAULT true,		-- compare with the table, too
+	OUT severity text,				-- error; or warning, where only time or recall suffers
+	OUT kind text,					-- what it is about, see the README
+	OUT block bigint,				-- of the index
+	OUT slot integer,				-- on that block
+	OUT tid tid,					-- the row in the table
+	OUT detail text
+) RETURNS SETOF record
+	AS 'MODULE_PATHNAME', 'vx_index_check' LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;
+COMMENT ON FUNCTION vectorx_index_check(regclass, boolean) IS
+	'what is wrong with an hnsw index, a row for each finding; reads all of it and of its table';

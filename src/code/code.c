@@ -193,27 +193,41 @@ grid_cosine(const float *x, int dims, float length, int half, float inv_step,
 }
 
 /*
- * Find the grid whose nearest point lies most nearly in x's direction.  A
- * coarse search over steps that cut off none to two thirds of the largest
- * element, then a fine one around its best.
+ * The steps that are tried for a grid, as their inverses: a coarse search over
+ * steps that cut off none to two thirds of the largest element, then a fine one
+ * around its best.
  */
+#define COARSE_STEPS 12
+#define COARSE_RATIO 1.11f
+#define FINE_STEPS 5
+#define FINE_RATIO 1.035f
+
+static float
+first_coarse(float largest, int half)
+{
+	return (float) half / largest * 0.95f;
+}
+
+static float
+first_fine(float coarse)
+{
+	return coarse / (FINE_RATIO * FINE_RATIO);
+}
+
+/* Find the grid whose nearest point lies most nearly in x's direction */
 static float
 choose_grid(const float *x, int dims, float length, int half, float *best_dot)
 {
 	float		largest = VxKernels->largest(dims, x);
-	float		best_inv;
+	float		best_inv = (float) half / largest;
 	float		best_cos = -1;
-	float		ratio = 1.11f;
-
-	best_inv = (float) half / largest;
 
 	for (int pass = 0; pass < 2; pass++)
 	{
-		float		inv = pass == 0 ? (float) half / largest * 0.95f :
-			best_inv / (ratio * ratio);
-		int			steps = pass == 0 ? 12 : 5;
+		float		inv = pass == 0 ? first_coarse(largest, half) : first_fine(best_inv);
+		int			steps = pass == 0 ? COARSE_STEPS : FINE_STEPS;
 
-		for (int i = 0; i < steps; i++, inv *= ratio)
+		for (int i = 0; i < steps; i++, inv *= pass == 0 ? COARSE_RATIO : FINE_RATIO)
 		{
 			float		dot;
 			float		c = grid_cosine(x, dims, length, half, inv, &dot);
@@ -225,7 +239,6 @@ choose_grid(const float *x, int dims, float length, int half, float *best_dot)
 				*best_dot = dot;
 			}
 		}
-		ratio = 1.035f;
 	}
 	return best_inv;
 }
@@ -268,6 +281,37 @@ load_vector(const VxCodec *codec, const void *vector, float *x)
 	return norm > FLT_MAX ? FLT_MAX : (float) norm;
 }
 
+/*
+ * Encode x, the vector, rotated, on a grid; norm is its squared norm, and dot
+ * and c, which belong to the grid, come from grid_cosine.
+ */
+static void
+encode_on_grid(const VxCodec *codec, const float *x, float norm, float inv_step,
+			   float dot, float c, VxFactors *factors, uint8_t *code)
+{
+	int			half = 1 << (codec->bits - 1);
+
+	factors->norm = norm;
+	factors->scale = norm / dot;
+	factors->error = c >= 1 ? 0 : sqrtf(norm) * sqrtf((1 - c * c) / (c * c)) /
+		sqrtf((float) (codec->dims > 1 ? codec->dims - 1 : 1));
+
+	for (int i = 0; i < codec->dims; i++)
+	{
+		int			k = (int) floorf(fminf(fmaxf(x[i] * inv_step, -(float) half),
+										   (float) half - 1));
+
+		put_value(code, codec->nbytes, codec->bits, i, k + half);
+	}
+}
+
+/* Has a vector of this squared norm a direction that float4 can express? */
+static bool
+has_direction(float norm)
+{
+	return norm >= FLT_MIN && norm < FLT_MAX;
+}
+
 /* x is the vector, rotated, and norm its squared norm */
 static void
 encode_rotated(const VxCodec *codec, const float *x, float norm,
@@ -282,9 +326,9 @@ encode_rotated(const VxCodec *codec, const float *x, float norm,
 	factors->norm = norm;
 	factors->scale = 0;
 	factors->error = 0;
-	if (!(norm >= FLT_MIN) || norm >= FLT_MAX)
+	if (!has_direction(norm))
 	{
-		/* no direction, or none that float4 can express: bound is nothing */
+		/* the bound is nothing */
 		factors->error = norm >= FLT_MAX ? FLT_MAX : length;
 		return;
 	}
@@ -294,19 +338,8 @@ encode_rotated(const VxCodec *codec, const float *x, float norm,
 		factors->error = length;
 		return;
 	}
-
 	c = grid_cosine(x, codec->dims, length, half, inv_step, &dot);
-	factors->scale = norm / dot;
-	factors->error = c >= 1 ? 0 : length * sqrtf((1 - c * c) / (c * c)) /
-		sqrtf((float) (codec->dims > 1 ? codec->dims - 1 : 1));
-
-	for (int i = 0; i < codec->dims; i++)
-	{
-		int			k = (int) floorf(fminf(fmaxf(x[i] * inv_step, -(float) half),
-										   (float) half - 1));
-
-		put_value(code, codec->nbytes, codec->bits, i, k + half);
-	}
+	encode_on_grid(codec, x, norm, inv_step, dot, c, factors, code);
 }
 
 static void
@@ -378,6 +411,139 @@ VxEncode(const VxCodec *codec, const void *vector,
 	float		norm = VxPrepare(codec, vector, work);
 
 	VxEncodePrepared(codec, vector, work, norm, factors, code);
+}
+
+/* ---------------------------------------------------------------- comparing */
+
+/* Cosines of grids that differ less than this may be in any order elsewhere */
+#define COSINE_SLACK 1e-5f
+
+static int
+get_value(const uint8_t *code, int nbytes, int bits, int i)
+{
+	int			plane = i / nbytes;
+
+	return code[i - plane * nbytes] >> (bits * plane) & ((1 << bits) - 1);
+}
+
+/*
+ * Do codes differ by no more than rounding explains: in few values, by one, as
+ * happens at the border between two of them?  Bits beyond the last value are
+ * zero.
+ */
+static bool
+codes_are_near(const VxCodec *codec, const uint8_t *a, const uint8_t *b)
+{
+	int			allowed = 2 + codec->dims / 256;
+
+	if (memcmp(a, b, (size_t) codec->nbytes) == 0)
+		return true;
+	if (codec->kind == VX_CODE_RAW)
+		return false;
+	for (int i = 0; i < codec->nbytes * 8 / codec->bits; i++)
+	{
+		int			d = get_value(a, codec->nbytes, codec->bits, i) -
+			get_value(b, codec->nbytes, codec->bits, i);
+
+		if (d != 0 && ((d != 1 && d != -1) || i >= codec->dims || allowed-- == 0))
+			return false;
+	}
+	return true;
+}
+
+static bool
+floats_are_near(float a, float b)
+{
+	return a == b ||
+		(isfinite(a) && isfinite(b) && fabsf(a - b) <= 1e-4f * (fabsf(a) + fabsf(b)));
+}
+
+/* 1 - c^2 loses digits where c is near 1, so errors are compared by what c may be */
+static bool
+factors_are_near(const VxCodec *codec, const VxFactors *a, const VxFactors *b)
+{
+	double		x = (double) a->error * a->error;
+	double		y = (double) b->error * b->error;
+	double		unit = codec->kind == VX_CODE_ROTATED ?
+		(double) b->norm / (codec->dims > 1 ? codec->dims - 1 : 1) : 0;
+
+	return floats_are_near(a->norm, b->norm) && floats_are_near(a->scale, b->scale) &&
+		(a->error == b->error ||
+		 (isfinite(x + y) && fabs(x - y) <= 1e-3 * (x + y) + 1e-5 * unit));
+}
+
+/* What is_code_on_other_grid compares, and scratch memory for a code */
+typedef struct VxComparison
+{
+	const VxCodec *codec;
+	const float *x;
+	float		norm;
+	const VxFactors *factors;
+	const uint8_t *code;
+	uint8_t    *scratch;
+} VxComparison;
+
+static bool
+is_code_on_grid(const VxComparison *cmp, float inv_step, float least_cos)
+{
+	const VxCodec *codec = cmp->codec;
+	VxFactors	factors;
+	float		dot;
+	float		c = grid_cosine(cmp->x, codec->dims, sqrtf(cmp->norm),
+								1 << (codec->bits - 1), inv_step, &dot);
+
+	if (!(dot > 0) || !(c >= least_cos))
+		return false;
+	memset(cmp->scratch, 0, (size_t) codec->nbytes);
+	encode_on_grid(codec, cmp->x, cmp->norm, inv_step, dot, c, &factors, cmp->scratch);
+	return factors_are_near(codec, cmp->factors, &factors) &&
+		codes_are_near(codec, cmp->code, cmp->scratch);
+}
+
+/* Is a code one on another grid that is as good as the best but for rounding? */
+static bool
+is_code_on_other_grid(const VxComparison *cmp)
+{
+	const VxCodec *codec = cmp->codec;
+	int			half = 1 << (codec->bits - 1);
+	float		length = sqrtf(cmp->norm);
+	float		largest = VxKernels->largest(codec->dims, cmp->x);
+	float		dot;
+	float		best = choose_grid(cmp->x, codec->dims, length, half, &dot);
+	float		least_cos = grid_cosine(cmp->x, codec->dims, length, half, best, &dot) -
+		COSINE_SLACK;
+	float		coarse = first_coarse(largest, half);
+
+	for (int i = 0; i < COARSE_STEPS; i++, coarse *= COARSE_RATIO)
+	{
+		float		fine = first_fine(coarse);
+
+		if (is_code_on_grid(cmp, coarse, least_cos))
+			return true;
+		for (int j = 0; j < FINE_STEPS; j++, fine *= FINE_RATIO)
+			if (is_code_on_grid(cmp, fine, least_cos))
+				return true;
+	}
+	return false;
+}
+
+bool
+VxCodeIsRight(const VxCodec *codec, const void *vector, const VxFactors *factors,
+			  const uint8_t *code, float *work, uint8_t *scratch)
+{
+	float		norm = VxPrepare(codec, vector, work);
+	VxFactors	own;
+
+	VxEncodePrepared(codec, vector, work, norm, &own, scratch);
+	if (factors_are_near(codec, factors, &own) && codes_are_near(codec, code, scratch))
+		return true;
+	if (codec->kind == VX_CODE_ROTATED && has_direction(norm))
+	{
+		VxComparison cmp = {codec, work, norm, factors, code, scratch};
+
+		return is_code_on_other_grid(&cmp);
+	}
+	return false;
 }
 
 /* ----------------------------------------------------------------- queries */

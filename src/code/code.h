@@ -117,6 +117,16 @@ extern void VxEncodePrepared(const VxCodec *codec, const void *vector,
 extern void VxEncode(const VxCodec *codec, const void *vector,
 					 VxFactors *factors, uint8_t *code, float *work);
 
+/*
+ * Are these factors and this code what VxEncode makes of a vector, here or on
+ * another processor, whose kernels round otherwise?  Nothing is assumed of
+ * them, they may be any bytes.  work: codec->dims floats; scratch:
+ * codec->nbytes.
+ */
+extern bool VxCodeIsRight(const VxCodec *codec, const void *vector,
+						  const VxFactors *factors, const uint8_t *code,
+						  float *work, uint8_t *scratch);
+
 /* Bytes of memory that VxQueryInit wants (from an allocator, so aligned to 8) */
 extern size_t VxQueryMemory(const VxCodec *codec);
 extern void VxQueryInit(VxQuery *query, const VxCodec *codec, void *memory);

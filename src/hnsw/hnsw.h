@@ -193,8 +193,11 @@ VxCountLinks(const VxNodeId *links, int capacity)
 
 extern void VxInitPage(Page page, VxPageKind kind, uint32 stripe);
 extern void VxRaisePageLower(Page page, Size end);
+extern bool VxPageIs(Page page, VxPageKind kind);
 extern const VxSpace *VxGetSpace(Relation index);
 extern void VxFillMeta(Relation index, VxMetaPage meta);
+extern bool VxMetaLayout(const VxMetaPageData *meta, VxIndex *ix,
+						 const char **wrong);
 extern void VxLayoutFromMeta(Relation index, const VxMetaPageData *meta,
 							 VxIndex *ix);
 extern const VxIndex *VxGetIndex(Relation index);
@@ -470,6 +473,11 @@ extern void VxInsertVector(VxInserter *ins, const void *vector, ItemPointer tid)
 extern const void *VxCheckedVector(Relation index, const VxIndex *ix,
 								   Datum value, Pointer *detoasted);
 extern void VxConnect(VxInserter *ins, VxNodeId id);
+
+/* ------------------------------------------------------------------- info.c */
+
+extern void VxRequireRights(Oid relid);
+extern Relation VxOpenIndex(Oid relid);
 
 /* ------------------------------------------------------------ other phases */
 

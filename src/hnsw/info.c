@@ -36,14 +36,21 @@
 #define MAX_RECALL_QUERIES 100000
 #define MAX_RECALL_DISTANCES 10000000
 
-/* Open an hnsw index that the user may look into */
-static Relation
-open_index(Oid relid)
+/* Complain if the user may not look into an index */
+void
+VxRequireRights(Oid relid)
+{
+	if (!VxOwnsRelation(relid) && !has_privs_of_role(GetUserId(), ROLE_PG_READ_ALL_DATA))
+		aclcheck_error(ACLCHECK_NOT_OWNER, OBJECT_INDEX, get_rel_name(relid));
+}
+
+/* Open an hnsw index that the user may look into, under AccessShareLock */
+Relation
+VxOpenIndex(Oid relid)
 {
 	Relation	index;
 
-	if (!VxOwnsRelation(relid) && !has_privs_of_role(GetUserId(), ROLE_PG_READ_ALL_DATA))
-		aclcheck_error(ACLCHECK_NOT_OWNER, OBJECT_INDEX, get_rel_name(relid));
+	VxRequireRights(relid);
 	index = relation_open(relid, AccessShareLock);
 	if (index->rd_rel->relkind != RELKIND_INDEX ||
 		index->rd_indam == NULL || index->rd_indam->ambuild != vxbuild)
@@ -130,7 +137,7 @@ VX_FUNCTION(vx_index_info);
 Datum
 vx_index_info(PG_FUNCTION_ARGS)
 {
-	Relation	index = open_index(PG_GETARG_OID(0));
+	Relation	index = VxOpenIndex(PG_GETARG_OID(0));
 	const VxIndex *ix = VxGetIndex(index);
 	VxCensus	census;
 	TupleDesc	desc;
@@ -384,7 +391,7 @@ vx_recall(PG_FUNCTION_ARGS)
 		ereport(ERROR,
 				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
 				 errmsg("k times queries must not exceed %d", MAX_RECALL_DISTANCES)));
-	recall.index = open_index(PG_GETARG_OID(0));
+	recall.index = VxOpenIndex(PG_GETARG_OID(0));
 	recall.ix = VxGetIndex(recall.index);
 	recall.strategy = GetAccessStrategy(BAS_BULKREAD);
 	recall.k = k;

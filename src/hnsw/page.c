@@ -53,8 +53,8 @@ VxRaisePageLower(Page page, Size end)
 }
 
 /* Is this a page of the kind?  All-zero pages are none. */
-static bool
-page_is(Page page, VxPageKind kind)
+bool
+VxPageIs(Page page, VxPageKind kind)
 {
 	VxPageSpecial special;
 
@@ -184,35 +184,54 @@ meta_is_sane(const VxMetaPageData *meta, const VxCodec *codec)
 		(Size) meta->max_level * meta->m * sizeof(VxNodeId) <= meta->slot_size;
 }
 
-/* Translate a metapage into a layout; complains about what cannot be used */
+/*
+ * Translate a metapage, which may be any bytes, into a layout.  Returns false,
+ * and in *wrong the reason, if it cannot be used.
+ */
+bool
+VxMetaLayout(const VxMetaPageData *meta, VxIndex *ix, const char **wrong)
+{
+	if (meta->magic != VX_MAGIC)
+		*wrong = "no magic number";
+	else if (meta->version != VX_FORMAT_VERSION)
+		*wrong = "format version is another";
+	else if (!VxCodecRestore(&ix->codec, meta->element, meta->metric,
+							 meta->dims <= 1000000 ? (int) meta->dims : 0,
+							 meta->code_kind, meta->code_bits) ||
+			 !meta_is_sane(meta, &ix->codec))
+		*wrong = "impossible layout";
+	else
+	{
+		ix->m = meta->m;
+		ix->ef_construction = meta->ef_construction;
+		ix->attr_size = meta->attr_size;
+		ix->code_offset = meta->code_offset;
+		ix->link_offset = meta->link_offset;
+		ix->slot_size = meta->slot_size;
+		ix->slots_per_page = meta->slots_per_page;
+		ix->vector_pages = meta->vector_pages;
+		ix->max_level = meta->max_level;
+		ix->skip_wal = false;
+		return true;
+	}
+	return false;
+}
+
+/* Likewise; complains about what cannot be used */
 void
 VxLayoutFromMeta(Relation index, const VxMetaPageData *meta, VxIndex *ix)
 {
-	if (meta->magic != VX_MAGIC)
-		VxDamaged(index, VX_META_BLOCK, "no magic number");
-	if (meta->version != VX_FORMAT_VERSION)
+	const char *wrong;
+
+	if (meta->magic == VX_MAGIC && meta->version != VX_FORMAT_VERSION)
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 				 errmsg("index \"%s\" has format version %u, but this version of vectorx supports %d",
 						RelationGetRelationName(index), meta->version,
 						VX_FORMAT_VERSION),
 				 errhint("Install the version of vectorx that made it, or REINDEX it.")));
-	if (!VxCodecRestore(&ix->codec, meta->element, meta->metric,
-						meta->dims <= 1000000 ? (int) meta->dims : 0,
-						meta->code_kind, meta->code_bits) ||
-		!meta_is_sane(meta, &ix->codec))
-		VxDamaged(index, VX_META_BLOCK, "impossible layout");
-
-	ix->m = meta->m;
-	ix->ef_construction = meta->ef_construction;
-	ix->attr_size = meta->attr_size;
-	ix->code_offset = meta->code_offset;
-	ix->link_offset = meta->link_offset;
-	ix->slot_size = meta->slot_size;
-	ix->slots_per_page = meta->slots_per_page;
-	ix->vector_pages = meta->vector_pages;
-	ix->max_level = meta->max_level;
-	ix->skip_wal = false;
+	if (!VxMetaLayout(meta, ix, &wrong))
+		VxDamaged(index, VX_META_BLOCK, wrong);
 }
 
 /* Read and share-lock the metapage; its content is at *meta */
@@ -224,7 +243,7 @@ lock_meta(Relation index, int mode, VxMetaPage *meta)
 
 	LockBuffer(buffer, mode);
 	page = BufferGetPage(buffer);
-	if (!page_is(page, VX_PAGE_META))
+	if (!VxPageIs(page, VX_PAGE_META))
 		VxDamaged(index, VX_META_BLOCK, "no metapage");
 	*meta = (VxMetaPage) PageGetContents(page);
 	return buffer;
@@ -349,7 +368,7 @@ read_page(Relation index, BlockNumber block, BufferAccessStrategy strategy)
 static void
 check_node_page(Relation index, BlockNumber block, Page page)
 {
-	if (!PageIsNew(page) && !page_is(page, VX_PAGE_NODES))
+	if (!PageIsNew(page) && !VxPageIs(page, VX_PAGE_NODES))
 		VxDamaged(index, block, "no node page");
 }
 
@@ -726,7 +745,7 @@ lock_vector_pages(Relation index, const VxTakenSlot *taken, int from, int to,
 
 		LockBuffer(buffer, BUFFER_LOCK_EXCLUSIVE);
 		if (!PageIsNew(BufferGetPage(buffer)) &&
-			!page_is(BufferGetPage(buffer), VX_PAGE_VECTORS))
+			!VxPageIs(BufferGetPage(buffer), VX_PAGE_VECTORS))
 			VxDamaged(index, block, "no vector page");
 		buffers[i - from] = buffer;
 	}
@@ -810,7 +829,7 @@ VxReadVector(Relation index, const VxIndex *ix, VxNodeId id, void *out,
 		page = BufferGetPage(buffer);
 		if (PageIsNew(page))
 			memset(to, 0, n);
-		else if (!page_is(page, VX_PAGE_VECTORS))
+		else if (!VxPageIs(page, VX_PAGE_VECTORS))
 			VxDamaged(index, block + 1 + (BlockNumber) page_no, "no vector page");
 		else
 			memcpy(to, (char *) page + MAXALIGN(SizeOfPageHeaderData) + offset, n);

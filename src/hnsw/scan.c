@@ -508,6 +508,19 @@ rank_top(VxSearch *search)
 }
 
 /*
+ * Take the heap TID of a row.  One of no block must not get to the executor: to
+ * read such a block is to extend the table.
+ */
+static void
+take_tid(VxSearch *search, VxNodeId id, const VxNodeSlotData *slot, ItemPointer tid)
+{
+	if (!ItemPointerIsValid(&slot->tid) ||
+		ItemPointerGetBlockNumberNoCheck(&slot->tid) == InvalidBlockNumber)
+		VxDamaged(search->index, VxNodeBlock(search->ix, id), "row without a heap TID");
+	*tid = slot->tid;
+}
+
+/*
  * Look at a hit's slot again.  Returns whether it is a row to return, and sets
  * out on the chain of duplicates if it heads one.
  */
@@ -531,7 +544,7 @@ confirm_hit(VxSearch *search, const VxHit *hit, ItemPointer tid)
 	}
 	if (!VxStateIsRow(slot.state))
 		return false;
-	*tid = slot.tid;
+	take_tid(search, hit->id, &slot, tid);
 	return true;
 }
 
@@ -583,7 +596,7 @@ next_in_chain(VxSearch *search, ItemPointer tid, VxNodeId *id)
 		search->chain_next = slot.chain;
 		if (slot.state == VX_SLOT_DUPLICATE && VxIdSetAdd(&search->returned, *id))
 		{
-			*tid = slot.tid;
+			take_tid(search, *id, &slot, tid);
 			return true;
 		}
 	}

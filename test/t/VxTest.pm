@@ -11,7 +11,7 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 
 our @EXPORT = qw(new_node set_up with_index ids_by_index ids_by_seqscan same_ids recall_of
-  check_log load_fashion psql_command);
+  check_log load_fashion psql_command check_index no_checksums);
 
 # A cluster with the settings that all tests want, not yet started
 sub new_node
@@ -119,6 +119,26 @@ sub recall_of
 {
 	my ($node, $table, $k, $queries, $seed, $ef) = @_;
 	return $node->safe_psql('postgres', "SET hnsw.ef_search = $ef; SELECT recall('$table', $k, $queries, $seed)");
+}
+
+# Is there nothing wrong with an index?  How many nodes level 0 alone does not lead
+# to is told, but no matter here.
+sub check_index
+{
+	my ($node, $index, $name) = @_;
+	my @found = split /\n/, $node->safe_psql('postgres', "SELECT * FROM vectorx_index_check('$index')");
+	my @bad = grep { !/^warning\|unreachable\|/ } @found;
+
+	ok(!@bad, $name // "check of $index")
+	  or diag(@bad . " findings:\n" . join("\n", grep { defined } @bad[ 0 .. 19 ]));
+	note($_) foreach grep { /^warning\|unreachable\|/ } @found;
+}
+
+# Options of initdb that a cluster without checksums needs: 18 has them by default
+sub no_checksums
+{
+	my ($major) = `$ENV{PG_REGRESS} --version` =~ /PostgreSQL\) (\d+)/;
+	return ($major // 0) >= 18 ? ('--no-data-checksums') : ();
 }
 
 # Nothing in the log that must not be there

@@ -235,6 +235,65 @@ test_precision(int dims)
 	}
 }
 
+/* Is a code right, by the kernels in use? */
+static bool
+is_right(const VxCodec *codec, const Coded *c)
+{
+	float	   *work = new_floats(codec->dims);
+	uint8_t    *scratch = malloc((size_t) codec->nbytes);
+	bool		result = VxCodeIsRight(codec, c->x, &c->factors, c->code, work, scratch);
+
+	free(work);
+	free(scratch);
+	return result;
+}
+
+/*
+ * Codes made by the plain kernels are right by those in use; a bit that is
+ * flipped, or a factor that is off, is seen.
+ */
+static void
+test_right_codes(VxMetric metric, int dims, int bits, float scale)
+{
+	const char *name = VxKernels->name;
+	VxCodec		codec;
+
+	VxCodecInit(&codec, VX_ELEM_FLOAT4, metric, dims, bits, 1 << 20);
+	for (int round = 0; round < (dims > 128 ? 5 : 50); round++)
+	{
+		Coded		c;
+		VxFactors	good;
+		int			at;
+
+		VxKernelsChoose("plain");
+		c = encode(&codec, scale, round % 2 ? 0 : scale);
+		VxKernelsChoose(name);
+		check(is_right(&codec, &c), "right code", dims, bits, metric, round);
+
+		at = (int) (uniform() * (codec.kind == VX_CODE_RAW ? codec.nbytes : dims));
+		at %= codec.nbytes;
+		c.code[at] ^= 0x80;
+		check(!is_right(&codec, &c), "wrong code", dims, bits, metric, at);
+		c.code[at] ^= 0x80;
+
+		good = c.factors;
+		c.factors.norm += 0.1f * (fabsf(good.norm) + scale);
+		check(!is_right(&codec, &c), "wrong norm", dims, bits,
+			  metric, good.norm);
+		c.factors = good;
+		c.factors.scale = NAN;
+		check(!is_right(&codec, &c), "wrong scale", dims, bits,
+			  metric, good.scale);
+		c.factors.norm = INFINITY;
+		check(!is_right(&codec, &c), "infinite factors", dims, bits, metric, good.norm);
+		c.factors = good;
+		c.factors.error += 0.1f * (sqrtf(fabsf(good.norm)) + scale);
+		check(!is_right(&codec, &c), "wrong error", dims, bits,
+			  metric, good.error);
+		release(&c);
+	}
+}
+
 /* Vectors that float4 can barely hold, or whose codes cannot be made */
 static void
 test_edges(VxMetric metric, int dims, int bits)
@@ -247,10 +306,12 @@ test_edges(VxMetric metric, int dims, int bits)
 	float	   *work = new_floats(dims);
 	float	   *x = new_floats(dims);
 	uint8_t    *code;
+	uint8_t    *scratch;
 
 	VxCodecInit(&codec, VX_ELEM_FLOAT4, metric, dims, bits, 1 << 20);
 	memory = malloc(VxQueryMemory(&codec));
 	code = malloc((size_t) codec.nbytes);
+	scratch = malloc((size_t) codec.nbytes);
 	VxQueryInit(&query, &codec, memory);
 	for (int i = 0; i < n; i++)
 	{
@@ -268,6 +329,8 @@ test_edges(VxMetric metric, int dims, int bits)
 			VxEncode(&codec, x, &factors, code, work);
 			check(!isnan(factors.error) && !isnan(factors.scale), "factors are numbers",
 				  dims, bits, metric, i);
+			check(VxCodeIsRight(&codec, x, &factors, code, work, scratch),
+				  "code at an edge is right", dims, bits, metric, i);
 			for (int d = 0; d < dims; d++)
 				work[d] = d % 2 ? values[j] : values[j] / 3;
 			exact = VxExactDistance(&codec, x, work);
@@ -284,6 +347,7 @@ test_edges(VxMetric metric, int dims, int bits)
 	}
 	free(memory);
 	free(code);
+	free(scratch);
 	free(work);
 	free(x);
 }
@@ -339,6 +403,8 @@ test_all(bool all)
 			for (int metric = 0; metric < VX_N_METRICS; metric++)
 			{
 				test_edges((VxMetric) metric, d, bits);
+				test_right_codes((VxMetric) metric, d, bits, 1);
+				test_right_codes((VxMetric) metric, d, bits, 1e-12f);
 				if (d < 64 && bits != 0)
 					continue;	/* deviations hold for many dimensions */
 				test_estimates((VxMetric) metric, d, bits, 0, false);
