@@ -4,6 +4,7 @@
 #   make installcheck             SQL tests against the running server
 #   make quickstart               from an empty machine to answered queries
 #   make test                     every test, in private clusters
+#   make bench                    measure it, beside pgvector and hnswlib (bench/README)
 
 EXTENSION = vectorx
 MODULE_big = vectorx
@@ -23,7 +24,7 @@ PG_CONFIG ?= pg_config
 PGXS := $(wildcard $(shell $(PG_CONFIG) --pgxs 2>/dev/null))
 
 # These install what is missing, so they must work before PGXS is there
-SCRIPTED = quickstart test
+SCRIPTED = quickstart test bench
 
 ifneq ($(PGXS),)
 include $(PGXS)
@@ -44,3 +45,7 @@ quickstart:
 
 test:
 	@$(USER_PG_CONFIG) bash test/run
+
+bench:
+	@$(USER_PG_CONFIG) bash bench/run --out bench/results
+	@$(USER_PG_CONFIG) bash bench/run --out bench/results --data clustered-50000x768 --parts search,wal

@@ -575,29 +575,35 @@ VxQueryInit(VxQuery *query, const VxCodec *codec, void *memory)
 	ONES_16, ONES_16, ONES_16, ONES_16, ONES_16, ONES_16, ONES_16, ONES_16, \
 	ONES_16, ONES_16
 
-static const uint8_t ones[1024] = {ONES_256, ONES_256, ONES_256, ONES_256};
+static const int8_t ones[1024] = {ONES_256, ONES_256, ONES_256, ONES_256};
 
 /*
- * Set what the estimate subtracts, from the planes: their sum is their inner
- * product with a code of ones.
+ * Sum of the values of a code: its inner product with a query of ones, whose
+ * planes may all be the same.
  */
-static void
-set_offset(VxQuery *query)
+static int64_t
+code_sum(const VxCodec *codec, const uint8_t *code)
 {
-	const VxCodec *codec = query->codec;
-	const uint8_t *code = ones;
-	int			total = codec->stride * planes_of(codec);
-	int32_t		sum = 0;
+	int64_t		sum = 0;
 
-	for (int i = 0; i < total; i += (int) sizeof(ones))
+	for (int i = 0; i < codec->nbytes; i += (int) sizeof(ones))
 	{
-		int			n = total - i < (int) sizeof(ones) ? total - i : (int) sizeof(ones);
-		int32_t		part;
+		int			n = codec->nbytes - i < (int) sizeof(ones) ?
+			codec->nbytes - i : (int) sizeof(ones);
+		const uint8_t *part = code + i;
+		int32_t		ip;
 
-		VxKernels->code_ip[VX_CODE8] (n, &code, 1, query->planes + i, n, &part);
-		sum += part;
+		VxKernels->code_ip[code_index(codec->bits)] (n, &part, 1, ones, 0, &ip);
+		sum += ip;
 	}
-	query->offset = ((double) (1 << (codec->bits - 1)) - 0.5) * (double) sum;
+	return sum;
+}
+
+/* Set what the estimate subtracts, from the sum of the planes */
+static void
+set_offset(VxQuery *query, int64_t sum)
+{
+	query->offset = ((double) (1 << (query->codec->bits - 1)) - 0.5) * (double) sum;
 }
 
 /* Round the rotated query to int8 planes */
@@ -606,7 +612,9 @@ quantize_query(VxQuery *query)
 {
 	const VxCodec *codec = query->codec;
 	float	   *x = query->work;
+	int			total = codec->stride * planes_of(codec);
 	float		inv;
+	int64_t		sum = 0;
 
 	query->scale = VxKernels->largest(codec->dims, x) / 127;
 	inv = query->scale > 0 ? 1 / query->scale : 0;
@@ -617,7 +625,16 @@ quantize_query(VxQuery *query)
 	for (int plane = 0, i = 0; i < codec->dims; plane++, i += codec->nbytes)
 		VxKernels->to_int8(codec->dims - i < codec->nbytes ? codec->dims - i : codec->nbytes,
 						   x + i, inv, query->planes + (ptrdiff_t) plane * codec->stride);
-	set_offset(query);
+	for (int i = 0; i < total; i += (int) sizeof(ones))
+	{
+		const uint8_t *code = (const uint8_t *) ones;
+		int			n = total - i < (int) sizeof(ones) ? total - i : (int) sizeof(ones);
+		int32_t		part;
+
+		VxKernels->code_ip[VX_CODE8] (n, &code, 1, query->planes + i, n, &part);
+		sum += part;
+	}
+	set_offset(query, sum);
 }
 
 void
@@ -658,59 +675,26 @@ VxQueryFromCode(VxQuery *query, const VxFactors *factors, const uint8_t *code)
 							   query->planes, codec->stride);
 		query->scale = codec->bits == 8 ? factors->scale : factors->scale / 2;
 		query->error = factors->error;
-		if (codec->bits == 8)	/* int8 leaves out the half of the grid's points */
+		if (codec->bits == 8)
+		{
+			/* int8 leaves out the half of the grid's points */
 			query->error += factors->scale / 2;
-		set_offset(query);
+			set_offset(query, code_sum(codec, code) - (int64_t) 128 * codec->dims);
+		}
+		else
+			set_offset(query, 2 * code_sum(codec, code) -
+					   ((int64_t) (1 << codec->bits) - 1) * codec->dims);
 	}
 }
 
 /* ---------------------------------------------------------------- estimates */
 
-static void
-estimate_rotated(const VxQuery *query, int n, const uint8_t *const *codes,
-				 const VxFactors *factors, float *dist, float *error)
-{
-	const VxCodec *codec = query->codec;
-	int32_t		ip[VX_ESTIMATE_MAX];
-
-	VxKernels->code_ip[code_index(codec->bits)] (codec->nbytes, codes, n,
-												 query->planes, codec->stride, ip);
-	for (int i = 0; i < n; i++)
-	{
-		float		est = (float) (factors[i].scale * query->scale *
-								   ((double) ip[i] - query->offset));
-		float		err = factors[i].error * query->length;
-
-		if (error)
-			err = sqrtf(err * err + factors[i].norm * query->error * query->error);
-		if (codec->metric == VX_METRIC_L2)
-		{
-			est = factors[i].norm + query->norm - 2 * est;
-			err *= 2;
-		}
-		else if (codec->metric == VX_METRIC_COSINE)
-			est = 1 - est;
-		else
-			est = -est;
-		if (!isfinite(est))
-		{
-			est = FLT_MAX;
-			err = INFINITY;
-		}
-		dist[i] = est;
-		if (error)
-			error[i] = err;
-	}
-}
-
-/* What an inner product is worth under a metric, kept finite */
+/* Never NaN, nor infinity */
 static inline float
-distance_of(VxMetric metric, float norms, float ip)
+finite_distance(float d)
 {
-	float		d = metric == VX_METRIC_L2 ? norms - 2 * ip :
-		metric == VX_METRIC_COSINE ? 1 - ip : -ip;
-
-	return d >= -FLT_MAX && d <= FLT_MAX ? d : FLT_MAX;
+	d = d < FLT_MAX ? d : FLT_MAX;
+	return d > -FLT_MAX ? d : -FLT_MAX;
 }
 
 /*
@@ -718,38 +702,78 @@ distance_of(VxMetric metric, float norms, float ip)
  * a type allows (16,000 dimensions), so that there is no need of doubles.
  */
 static void
-rotated_distances(const VxQuery *query, int n, const uint8_t *const *codes,
-				  const VxFactors *const *factors, float *dist)
+estimate_rotated(const VxQuery *query, int n, const uint8_t *const *codes,
+				 const VxFactors *const *factors, float *dist)
 {
 	const VxCodec *codec = query->codec;
 	float		half_scale = query->scale / 2;
+	float		norm = query->norm;
 	int32_t		offset = (int32_t) (2 * query->offset);
 	int32_t		ip[VX_ESTIMATE_MAX];
 
 	VxKernels->code_ip[code_index(codec->bits)] (codec->nbytes, codes, n,
 												 query->planes, codec->stride, ip);
+	if (codec->metric == VX_METRIC_L2)
+		for (int i = 0; i < n; i++)
+			dist[i] = finite_distance(factors[i]->norm + norm - factors[i]->scale *
+									  query->scale * (float) (2 * ip[i] - offset));
+	else if (codec->metric == VX_METRIC_COSINE)
+		for (int i = 0; i < n; i++)
+			dist[i] = finite_distance(1 - factors[i]->scale * half_scale *
+									  (float) (2 * ip[i] - offset));
+	else
+		for (int i = 0; i < n; i++)
+			dist[i] = finite_distance(-factors[i]->scale * half_scale *
+									  (float) (2 * ip[i] - offset));
+}
+
+/*
+ * The errors of those estimates.  What the code says of x is x plus a residual
+ * that is perpendicular to x, as scale is chosen so; therefore only that part
+ * of the query makes an error which is perpendicular to x, and little of a near
+ * neighbor is.  How much it is follows from the estimate itself; we take two
+ * deviations less of what is parallel.
+ */
+static void
+rotated_errors(const VxQuery *query, int n, const VxFactors *const *factors,
+			   const float *dist, float *error)
+{
+	VxMetric	metric = query->codec->metric;
+	float		factor = metric == VX_METRIC_L2 ? 2 : 1;
+	float		of_query = factor * query->error;
+
 	for (int i = 0; i < n; i++)
-		dist[i] = distance_of(codec->metric, factors[i]->norm + query->norm,
-							  factors[i]->scale * half_scale *
-							  (float) (2 * ip[i] - offset));
+	{
+		float		norm = factors[i]->norm;
+		float		ip = metric == VX_METRIC_L2 ? (norm + query->norm - dist[i]) / 2 :
+			metric == VX_METRIC_COSINE ? 1 - dist[i] : dist[i];
+		float		parallel = fabsf(ip) - 2 * factors[i]->error * query->length;
+		float		of_code = factor * factors[i]->error;
+		float		square = query->norm;
+
+		if (parallel > 0 && norm > 0)
+			square -= fminf(parallel * (parallel / norm), square);
+		square = square * of_code * of_code + norm * of_query * of_query;
+		error[i] = fabsf(dist[i]) < FLT_MAX ? sqrtf(square) : INFINITY;
+	}
 }
 
 /*
  * Rounding never makes a small difference smaller on average, so sums of small
  * ones are overestimated: by up to a quarter of a step per element where the
- * vectors are equal, and less the larger the differences are.  Half of that,
- * as the lower bound is two of what is called the error below the estimate.
+ * vectors are equal, and less the larger the differences are.  A third of that,
+ * as the lower bound is three of what is called the error below the estimate.
  * spread is a step times the number of elements.
  */
 static float
 scalar_bias(float spread, float sum)
 {
-	return spread / 8 * (sum > spread ? spread / sum : 1);
+	return spread / 12 * (sum > spread ? spread / sum : 1);
 }
 
 static void
 estimate_scalar(const VxQuery *query, int n, const uint8_t *const *codes,
-				const VxFactors *factors, float *dist, float *error)
+				const VxFactors *const *factors, float *dist, float *error)
 {
 	const VxCodec *codec = query->codec;
 	int			mask = (1 << codec->bits) - 1;
@@ -766,31 +790,33 @@ estimate_scalar(const VxQuery *query, int n, const uint8_t *const *codes,
 
 			if (query->code)
 				sum += VxKernels->code_l1_codes(count, codes[i], query->code,
-												shift, mask, factors[i].norm,
-												factors[i].scale,
+												shift, mask, factors[i]->norm,
+												factors[i]->scale,
 												query->factors.norm,
 												query->factors.scale);
 			else
 				sum += VxKernels->code_l1(count, codes[i], shift, mask,
-										  factors[i].norm, factors[i].scale,
+										  factors[i]->norm, factors[i]->scale,
 										  (const float *) query->vector + done);
 			done += count;
 		}
 		dist[i] = isfinite(sum) ? sum : FLT_MAX;
 		if (error)
-			error[i] = isfinite(sum) ? factors[i].error +
-				scalar_bias(codec->dims * factors[i].scale, sum) : INFINITY;
+			error[i] = isfinite(sum) ? factors[i]->error +
+				scalar_bias(codec->dims * factors[i]->scale, sum) : INFINITY;
 	}
 }
 
 void
 VxEstimate(const VxQuery *query, int n, const uint8_t *const *codes,
-		   const VxFactors *factors, float *dist, float *error)
+		   const VxFactors *const *factors, float *dist, float *error)
 {
 	switch (query->codec->kind)
 	{
 		case VX_CODE_ROTATED:
-			estimate_rotated(query, n, codes, factors, dist, error);
+			estimate_rotated(query, n, codes, factors, dist);
+			if (error)
+				rotated_errors(query, n, factors, dist, error);
 			break;
 		case VX_CODE_SCALAR:
 			estimate_scalar(query, n, codes, factors, dist, error);
@@ -806,15 +832,4 @@ VxEstimate(const VxQuery *query, int n, const uint8_t *const *codes,
 			}
 			break;
 	}
-}
-
-void
-VxEstimateDistances(const VxQuery *query, int n, const uint8_t *const *codes,
-					const VxFactors *const *factors, float *dist)
-{
-	if (query->codec->kind == VX_CODE_ROTATED)
-		rotated_distances(query, n, codes, factors, dist);
-	else
-		for (int i = 0; i < n; i++)
-			VxEstimate(query, 1, codes + i, factors[i], dist + i, NULL);
 }

@@ -148,12 +148,7 @@ extern void VxQueryFromCode(VxQuery *query, const VxFactors *factors,
 #define VX_ESTIMATE_MAX 64
 extern void VxEstimate(const VxQuery *query, int n,
 					   const uint8_t *const *codes,
-					   const VxFactors *factors, float *dist, float *error);
-
-/* The same without errors, for factors that are where they are */
-extern void VxEstimateDistances(const VxQuery *query, int n,
-								const uint8_t *const *codes,
-								const VxFactors *const *factors, float *dist);
+					   const VxFactors *const *factors, float *dist, float *error);
 
 /* Rotate x[0 .. dims-1] in place; the transform is orthogonal and fixed */
 extern void VxRotate(int dims, int pow2, float *x);

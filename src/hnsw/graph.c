@@ -43,8 +43,6 @@
 /* A place in the order of nodes on disk, and one in m for upper layers */
 #define ORDER_CHARGE (sizeof(VxNodeId) + sizeof(VxNodeId) / 2)
 
-/* Of a code, so many bytes are prefetched; hardware does the rest */
-#define PREFETCH_BYTES 1024
 #define CACHE_LINE 64
 
 /* ------------------------------------------------------------------- memory */
@@ -58,16 +56,23 @@ codec_for_building(const VxIndex *ix, int bits, VxCodec *codec)
 					ix->codec.dims, bits, PG_INT32_MAX);
 }
 
+/*
+ * Bytes of a code with its factors: whole cache lines, unless that wastes more
+ * than a quarter.
+ */
 static Size
-links_offset(const VxCodec *codec)
+code_size(const VxCodec *codec)
 {
-	return INTALIGN(offsetof(VxMemNode, code) + (Size) codec->nbytes);
+	Size		size = offsetof(VxMemCode, code) + (Size) codec->nbytes;
+	Size		lines = TYPEALIGN(CACHE_LINE, size);
+
+	return lines - size <= size / 4 ? lines : MAXALIGN(size);
 }
 
 static Size
-node_size(const VxIndex *ix, const VxCodec *codec)
+node_size(const VxIndex *ix)
 {
-	return MAXALIGN(links_offset(codec) + 2 * (Size) ix->m * sizeof(VxNodeId));
+	return MAXALIGN(offsetof(VxMemNode, links) + 2 * (Size) ix->m * sizeof(VxNodeId));
 }
 
 static Size
@@ -100,7 +105,8 @@ stores_init(VxStore *stores, const VxIndex *ix, const VxGraphParams *params)
 	VxCodec		codec;
 
 	codec_for_building(ix, params->bits, &codec);
-	store_init(&stores[VX_STORE_NODES], node_size(ix, &codec),
+	store_init(&stores[VX_STORE_CODES], code_size(&codec), 0, params->max_memory);
+	store_init(&stores[VX_STORE_NODES], node_size(ix),
 			   (uint32) ORDER_CHARGE + VISITED_CHARGE * (uint32) params->nparticipants,
 			   params->max_memory);
 	store_init(&stores[VX_STORE_UPPERS], upper_size(ix), 0, params->max_memory);
@@ -115,7 +121,7 @@ VxGraphNodeBytes(const VxIndex *ix, int bits, int nparticipants)
 	VxCodec		codec;
 
 	codec_for_building(ix, bits, &codec);
-	return node_size(ix, &codec) + upper_size(ix) / (Size) Max(ix->m - 1, 1) +
+	return code_size(&codec) + node_size(ix) + upper_size(ix) / (Size) Max(ix->m - 1, 1) +
 		ORDER_CHARGE + VISITED_CHARGE * (Size) nparticipants;
 }
 
@@ -186,7 +192,7 @@ VxGraphAttach(VxGraphShared *shared, const VxIndex *ix, dsa_area *area)
 	graph->area = area;
 	graph->context = CurrentMemoryContext;
 	codec_for_building(ix, shared->params.bits, &graph->codec);
-	graph->links_offset = links_offset(&graph->codec);
+	graph->code_bytes = offsetof(VxMemCode, code) + (Size) graph->codec.nbytes;
 	stores_init(graph->stores, ix, &shared->params);
 	for (int i = 0; i < VX_N_STORES; i++)
 	{
@@ -245,8 +251,10 @@ allocate_chunk(VxGraph *graph, VxStore *store, uint32 chunk)
 
 	if (graph->area == NULL)
 	{
-		store->chunks[chunk] = MemoryContextAllocExtended(graph->context, size,
-														  MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
+		char	   *memory = MemoryContextAllocExtended(graph->context, size + CACHE_LINE,
+														MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
+
+		store->chunks[chunk] = (char *) TYPEALIGN(CACHE_LINE, memory);
 		pointer = 1;			/* anything but invalid */
 	}
 	else
@@ -328,24 +336,25 @@ VxGraphEntry(const VxGraph *graph)
 
 /* ---------------------------------------------------------------- distances */
 
-static void
-estimate(const VxQuery *query, int n, VxMemNode *const *nodes, float *dist)
+/* Distances of n codes, or, if "which" is given, of n among them */
+static inline void
+estimate(const VxQuery *query, int n, VxMemCode *const *from, const int *which,
+		 float *dist)
 {
-	while (n > 0)
+	for (int done = 0; done < n; done += VX_ESTIMATE_MAX)
 	{
 		const uint8 *codes[VX_ESTIMATE_MAX];
 		const VxFactors *factors[VX_ESTIMATE_MAX];
-		int			batch = Min(n, VX_ESTIMATE_MAX);
+		int			batch = Min(n - done, VX_ESTIMATE_MAX);
 
 		for (int i = 0; i < batch; i++)
 		{
-			codes[i] = nodes[i]->code;
-			factors[i] = &nodes[i]->factors;
+			const VxMemCode *code = from[which ? which[done + i] : done + i];
+
+			codes[i] = code->code;
+			factors[i] = &code->factors;
 		}
-		VxEstimateDistances(query, batch, codes, factors, dist);
-		n -= batch;
-		nodes += batch;
-		dist += batch;
+		VxEstimate(query, batch, codes, factors, dist + done, NULL);
 	}
 }
 
@@ -376,23 +385,35 @@ new_epoch(VxGraph *graph)
 }
 
 static inline void
-prefetch_node(const VxGraph *graph, const VxMemNode *node)
+prefetch_code(const VxGraph *graph, const VxMemCode *code)
 {
-	const char *from = (const char *) node;
-	const char *end = from + Min(graph->links_offset, PREFETCH_BYTES);
+	const char *from = (const char *) code;
+	const char *end = from + graph->code_bytes;
 
 	for (; from < end; from += CACHE_LINE)
 		__builtin_prefetch(from);
 }
 
+/* What the node that is expanded next will be looked at for */
+static inline void
+prefetch_links(VxGraph *graph, VxNodeId id)
+{
+	const char *node = (const char *) VxGraphNode(graph, id);
+
+	for (int i = 0; i < 3; i++)
+		__builtin_prefetch(node + i * CACHE_LINE);
+}
+
 /*
- * Put the links of a node that were not visited yet into ids and nodes, mark
- * them visited, and return their number.
+ * Put the links of a node that were not visited yet into ids, mark them
+ * visited, and return their number.
  */
 static int
-unvisited_links(VxGraph *graph, VxNodeId id, int level,
-				VxNodeId *ids, VxMemNode **nodes)
+visit_links(VxGraph *graph, VxNodeId id, int level, VxNodeId *ids)
 {
+	uint8	   *visited = graph->visited;
+	uint8		epoch = graph->epoch;
+	VxNodeId	limit = graph->limit;
 	int			nlinks;
 	int			n = 0;
 	const VxNodeId *links = VxGraphLinks(graph, VxGraphNode(graph, id), level, &nlinks);
@@ -402,24 +423,24 @@ unvisited_links(VxGraph *graph, VxNodeId id, int level,
 	{
 		VxNodeId	link = *(volatile const VxNodeId *) &links[i];
 
-		if (link >= graph->limit || graph->visited[link] == graph->epoch)
+		if (unlikely(link >= limit))
 			continue;
-		graph->visited[link] = graph->epoch;
+		/* without a branch, which nobody could predict */
 		ids[n] = link;
-		nodes[n] = VxGraphNode(graph, link);
-		prefetch_node(graph, nodes[n]);
-		n++;
+		n += visited[link] != epoch;
+		visited[link] = epoch;
 	}
 	return n;
 }
 
 /* Is a node the same vector as the row at hand?  Then note it */
 static inline bool
-note_duplicate(VxGraph *graph, VxNodeId id, const VxMemNode *node)
+note_duplicate(VxGraph *graph, VxNodeId id, const VxMemCode *code)
 {
-	if (likely(node->hash != graph->hash) ||
-		memcmp(node->code, graph->self->code, (Size) graph->codec.nbytes) != 0 ||
-		memcmp(&node->factors, &graph->self->factors, sizeof(VxFactors)) != 0)
+	/* most differ in what is at hand of the code already */
+	if (likely(memcmp(code->code, graph->self->code, 4) != 0) ||
+		memcmp(code, graph->self, graph->code_bytes) != 0 ||
+		VxGraphNode(graph, id)->hash != graph->hash)
 		return false;
 	graph->duplicate = id;
 	return true;
@@ -433,7 +454,7 @@ static inline int
 beam_insert(VxGraph *graph, int ef, VxNodeId id, float dist)
 {
 	VxCandidate *beam = graph->beam;
-	int			low = 0;
+	uint32		low = 0;
 	int			high = graph->nbeam;
 
 	if (high == ef)
@@ -443,20 +464,14 @@ beam_insert(VxGraph *graph, int ef, VxNodeId id, float dist)
 		high--;
 	}
 	graph->nbeam = high + 1;
-	while (low < high)
-	{
-		int			middle = (low + high) / 2;
-
-		if (beam[middle].dist <= dist)
-			low = middle + 1;
-		else
-			high = middle;
-	}
+	/* without branches, which nobody could predict */
+	for (uint32 n = (uint32) high; n > 0; n /= 2)
+		low += -(uint32) (beam[low + (n - 1) / 2].dist <= dist) & ((n + 1) / 2);
 	memmove(&beam[low + 1], &beam[low],
-			sizeof(VxCandidate) * (Size) (graph->nbeam - 1 - low));
+			sizeof(VxCandidate) * ((uint32) high - low));
 	beam[low].id = id;
 	beam[low].dist = dist;
-	return low;
+	return (int) low;
 }
 
 /*
@@ -481,27 +496,35 @@ search_layer(VxGraph *graph, int level, int ef)
 	while (next < graph->nbeam)
 	{
 		VxNodeId	ids[2 * VX_MAX_M];
-		VxMemNode  *nodes[2 * VX_MAX_M];
+		VxMemCode  *codes[2 * VX_MAX_M];
 		float		dist[2 * VX_MAX_M];
 		VxNodeId	id = graph->beam[next].id;
 		int			n;
 
 		graph->beam[next].id |= EXPANDED;
-		n = unvisited_links(graph, id, level, ids, nodes);
+		n = visit_links(graph, id, level, ids);
+		for (int i = 0; i < n; i++)
+		{
+			codes[i] = VxGraphCode(graph, ids[i]);
+			prefetch_code(graph, codes[i]);
+		}
 		while (next < graph->nbeam && (graph->beam[next].id & EXPANDED))
 			next++;
 		if (next < graph->nbeam)
-			__builtin_prefetch((char *) VxGraphNode(graph, graph->beam[next].id) +
-							   graph->links_offset);
-		estimate(&graph->query, n, nodes, dist);
+			prefetch_links(graph, graph->beam[next].id);
+		estimate(&graph->query, n, codes, NULL, dist);
 		for (int i = 0; i < n; i++)
 		{
 			int			place;
 
-			if (note_duplicate(graph, ids[i], nodes[i]))
+			if (note_duplicate(graph, ids[i], codes[i]))
 				return;
 			place = beam_insert(graph, ef, ids[i], dist[i]);
-			next = Min(next, place);
+			if (place <= next && place < ef)
+			{
+				next = place;
+				prefetch_links(graph, ids[i]);
+			}
 		}
 	}
 	for (int i = 0; i < graph->nbeam; i++)
@@ -510,24 +533,35 @@ search_layer(VxGraph *graph, int level, int ef)
 
 /* ------------------------------------------------------------------- linking */
 
-typedef struct VxPairArg
+/* Candidates among which neighbors are chosen */
+typedef struct VxChoice
 {
 	VxGraph    *graph;
-	const VxCandidate *candidates;
-} VxPairArg;
+	VxMemCode  *codes[VX_MAX_CANDIDATES];
+} VxChoice;
 
 static void
 candidate_distances(void *arg, int from, const int *others, int n, float *out)
 {
-	VxPairArg  *pair = arg;
-	VxGraph    *graph = pair->graph;
-	const VxMemNode *node = VxGraphNode(graph, pair->candidates[from].id);
-	VxMemNode  *nodes[VX_MAX_CANDIDATES];
+	VxChoice   *choice = arg;
+	const VxMemCode *code = choice->codes[from];
 
-	VxQueryFromCode(&graph->pair, &node->factors, node->code);
+	VxQueryFromCode(&choice->graph->pair, &code->factors, code->code);
+	estimate(&choice->graph->pair, n, choice->codes, others, out);
+}
+
+/* VxSelectNeighbors, by codes */
+static int
+select_neighbors(VxGraph *graph, const VxCandidate *candidates, int n, int max,
+				 int fill, int *selected)
+{
+	VxChoice	choice;
+
+	choice.graph = graph;
 	for (int i = 0; i < n; i++)
-		nodes[i] = VxGraphNode(graph, pair->candidates[others[i]].id);
-	estimate(&graph->pair, n, nodes, out);
+		choice.codes[i] = VxGraphCode(graph, candidates[i].id);
+	return VxSelectNeighbors(candidates, n, max, fill, candidate_distances,
+							 &choice, selected);
 }
 
 /*
@@ -549,26 +583,26 @@ set_links(VxGraph *graph, VxMemNode *node, int level, const VxNodeId *ids, int n
 }
 
 /*
- * Choose among the links of a node, and a new one to c->id at distance c->dist,
+ * Choose among the n links of a node, and a new one to c.id at distance c.dist,
  * those that its full list will hold; returns their number.
  */
 static int
-choose_links(VxGraph *graph, const VxMemNode *node, int capacity,
-			 VxCandidate c, VxNodeId *ids, int n)
+choose_links(VxGraph *graph, VxNodeId from, int capacity, VxCandidate c,
+			 VxNodeId *ids, int n)
 {
+	const VxMemCode *code = VxGraphCode(graph, from);
 	VxCandidate candidates[2 * VX_MAX_M + 1];
-	VxMemNode  *nodes[2 * VX_MAX_M];
+	VxMemCode  *codes[2 * VX_MAX_M];
 	float		dist[2 * VX_MAX_M];
 	int			selected[2 * VX_MAX_M + 1];
-	VxPairArg	arg = {graph, candidates};
 
 	for (int i = 0; i < n; i++)
 	{
-		nodes[i] = VxGraphNode(graph, ids[i]);
-		prefetch_node(graph, nodes[i]);
+		codes[i] = VxGraphCode(graph, ids[i]);
+		prefetch_code(graph, codes[i]);
 	}
-	VxQueryFromCode(&graph->pair, &node->factors, node->code);
-	estimate(&graph->pair, n, nodes, dist);
+	VxQueryFromCode(&graph->pair, &code->factors, code->code);
+	estimate(&graph->pair, n, codes, NULL, dist);
 	for (int i = 0; i <= n; i++)
 	{
 		int			j = i;
@@ -582,8 +616,8 @@ choose_links(VxGraph *graph, const VxMemNode *node, int capacity,
 			candidates[j] = candidates[j - 1];
 		candidates[j] = c;
 	}
-	n = VxSelectNeighbors(candidates, n + 1, capacity, VxFillLinks(capacity),
-						  candidate_distances, &arg, selected);
+	n = select_neighbors(graph, candidates, n + 1, capacity,
+						 VxFillLinks(capacity), selected);
 	for (int i = 0; i < n; i++)
 		ids[i] = candidates[selected[i]].id;
 	return n;
@@ -614,7 +648,7 @@ link_back(VxGraph *graph, VxNodeId from, int level, VxCandidate c)
 	if (n < capacity)
 		ids[n++] = c.id;
 	else
-		n = choose_links(graph, node, capacity, c, ids, n);
+		n = choose_links(graph, from, capacity, c, ids, n);
 	set_links(graph, node, level, ids, n);
 	LWLockRelease(node_lock(graph, from));
 }
@@ -625,11 +659,9 @@ choose_neighbors(VxGraph *graph, int level)
 {
 	VxMemNeighbors *neighbors = &graph->neighbors[level];
 	int			selected[VX_MAX_CANDIDATES];
-	VxPairArg	arg = {graph, graph->beam};
 
-	neighbors->n = VxSelectNeighbors(graph->beam, graph->nbeam,
-									 VxLinkCapacity(graph->ix, level), 0,
-									 candidate_distances, &arg, selected);
+	neighbors->n = select_neighbors(graph, graph->beam, graph->nbeam,
+									VxLinkCapacity(graph->ix, level), 0, selected);
 	for (int i = 0; i < neighbors->n; i++)
 		neighbors->nodes[i] = graph->beam[selected[i]];
 }
@@ -688,18 +720,20 @@ VxGraphAddNode(VxGraph *graph, const void *vector, ItemPointer tid, VxNodeId *id
 	const VxCodec *codec = &graph->codec;
 	VxGraphShared *shared = graph->shared;
 	VxMemNode  *node;
+	VxMemCode  *code;
 
 	if (pg_atomic_read_u32(&shared->full) != 0)
 		return NULL;
 	*id = pg_atomic_fetch_add_u32(&shared->nnodes, 1);
-	if (*id >= MAX_NODES || !VxGraphReserve(graph, VX_STORE_NODES, *id))
+	if (*id >= MAX_NODES || !VxGraphReserve(graph, VX_STORE_CODES, *id) ||
+		!VxGraphReserve(graph, VX_STORE_NODES, *id))
 	{
 		pg_atomic_write_u32(&shared->full, 1);
 		return NULL;
 	}
 
 	node = VxGraphNode(graph, *id);
-	memset(node, 0, offsetof(VxMemNode, code));
+	code = VxGraphCode(graph, *id);
 	node->tid = *tid;
 	node->chain = VX_INVALID_NODE;
 	node->state = VX_SLOT_LIVE;
@@ -708,7 +742,7 @@ VxGraphAddNode(VxGraph *graph, const void *vector, ItemPointer tid, VxNodeId *id
 	node->hash = hash_bytes_extended(vector, codec->vector_bytes, shared->params.seed);
 	graph->norm = VxPrepare(codec, vector, graph->query.work);
 	VxEncodePrepared(codec, vector, graph->query.work, graph->norm,
-					 &node->factors, node->code);
+					 &code->factors, code->code);
 	VxQueryFromPrepared(&graph->query, vector, graph->norm);
 	return node;
 }
@@ -742,7 +776,7 @@ add_uppers(VxGraph *graph, VxMemNode *node, int level)
 static void
 insert_node(VxGraph *graph, VxNodeId self, VxMemNode *node, VxEntry entry)
 {
-	VxMemNode  *start = VxGraphNode(graph, entry.node);
+	VxMemCode  *start = VxGraphCode(graph, entry.node);
 	int			top = Min(node->level, entry.level);
 
 	graph->duplicate = VX_INVALID_NODE;
@@ -750,7 +784,7 @@ insert_node(VxGraph *graph, VxNodeId self, VxMemNode *node, VxEntry entry)
 	{
 		graph->nbeam = 1;
 		graph->beam[0].id = entry.node;
-		estimate(&graph->query, 1, &start, &graph->beam[0].dist);
+		estimate(&graph->query, 1, &start, NULL, &graph->beam[0].dist);
 		for (int level = entry.level;
 			 level >= 0 && graph->duplicate == VX_INVALID_NODE; level--)
 		{
@@ -792,7 +826,7 @@ VxGraphLinkNode(VxGraph *graph, VxNodeId self)
 		}
 	}
 
-	graph->self = node;
+	graph->self = VxGraphCode(graph, self);
 	graph->hash = node->hash;
 	graph->limit = Min(pg_atomic_read_u32(&shared->nnodes), MAX_NODES);
 	if (entry.node != VX_INVALID_NODE)

@@ -20,30 +20,36 @@
 #include "hnsw/hnsw.h"
 
 /*
- * A node: this header, its code for building, 2m links of level 0.  The code
- * comes first as that is what a search reads of a node, most of the time.
+ * A node's code for building is apart from what else there is of it, as that is
+ * all that a search reads of most nodes it looks at.
  */
+typedef struct VxMemCode
+{
+	VxFactors	factors;
+	uint8		code[FLEXIBLE_ARRAY_MEMBER];
+} VxMemCode;
+
 typedef struct VxMemNode
 {
-	VxFactors	factors;		/* of the code */
-	VxNodeId	chain;			/* next duplicate, or VX_INVALID_NODE */
 	uint64		hash;			/* of the vector; once the graph is complete,
 								 * the id that the node gets on disk */
+	VxNodeId	chain;			/* next duplicate, or VX_INVALID_NODE */
 	uint32		row;			/* number of the row in the participant's file */
+	uint32		other;			/* first list of the upper layers; of a
+								 * duplicate, its head */
 	uint16		participant;
-	uint16		nlinks;			/* on level 0 */
 	ItemPointerData tid;
+	uint16		nlinks;			/* on level 0 */
 	uint8		level;
 	uint8		state;			/* live, lone or duplicate; free if it takes no
 								 * part */
-	uint32		other;			/* first list of the upper layers; of a
-								 * duplicate, its head */
-	uint8		code[FLEXIBLE_ARRAY_MEMBER];
+	VxNodeId	links[FLEXIBLE_ARRAY_MEMBER];	/* 2m, of level 0 */
 } VxMemNode;
 
 /* An array of equal units, in chunks that are allocated when needed */
 typedef enum VxStoreKind
 {
+	VX_STORE_CODES,				/* VxMemCode, by node */
 	VX_STORE_NODES,				/* VxMemNode */
 	VX_STORE_UPPERS,			/* count and m links of an upper layer */
 	VX_STORE_ORDER,				/* VxNodeId, by place on disk */
@@ -104,7 +110,7 @@ typedef struct VxGraph
 	VxGraphShared *shared;
 	dsa_area   *area;			/* NULL in a serial build */
 	MemoryContext context;
-	Size		links_offset;	/* in a node */
+	Size		code_bytes;		/* of a VxMemCode */
 	VxStore		stores[VX_N_STORES];
 
 	/* of the insertion at hand */
@@ -112,7 +118,7 @@ typedef struct VxGraph
 	VxQuery		pair;			/* of a node, for the choice of neighbors */
 	float		norm;			/* what VxPrepare said of the new row */
 	uint64		hash;
-	const VxMemNode *self;
+	const VxMemCode *self;
 	VxNodeId	limit;			/* ids below this may be visited */
 	VxNodeId	duplicate;		/* a node of the same vector, if one was met */
 	uint8	   *visited;		/* by node: the epoch of its last visit */
@@ -157,6 +163,12 @@ VxGraphNode(VxGraph *graph, VxNodeId id)
 	return VxGraphUnit(graph, VX_STORE_NODES, id);
 }
 
+static inline VxMemCode *
+VxGraphCode(VxGraph *graph, VxNodeId id)
+{
+	return VxGraphUnit(graph, VX_STORE_CODES, id);
+}
+
 /*
  * Links of a node on a layer, and their number.  Others may be changing the
  * list: then what is read is some of its old and some of its new links.
@@ -169,7 +181,7 @@ VxGraphLinks(VxGraph *graph, VxMemNode *node, int level, int *n)
 	if (level == 0)
 	{
 		*n = *(volatile uint16 *) &node->nlinks;
-		return (VxNodeId *) ((char *) node + graph->links_offset);
+		return node->links;
 	}
 	list = VxGraphUnit(graph, VX_STORE_UPPERS, node->other + (uint32) level - 1);
 	*n = (int) *(volatile VxNodeId *) list;

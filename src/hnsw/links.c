@@ -123,7 +123,7 @@ gathered_distances(void *arg, int from, const int *others, int n, float *out)
 {
 	VxGathered *g = arg;
 	const uint8_t *codes[VX_ESTIMATE_MAX];
-	VxFactors	factors[VX_ESTIMATE_MAX];
+	const VxFactors *factors[VX_ESTIMATE_MAX];
 
 	if (n == 0)
 		return;
@@ -135,7 +135,7 @@ gathered_distances(void *arg, int from, const int *others, int n, float *out)
 		for (int i = 0; i < count; i++)
 		{
 			codes[i] = gathered_code(g, others[done + i]);
-			factors[i] = g->factors[g->order[others[done + i]]];
+			factors[i] = &g->factors[g->order[others[done + i]]];
 		}
 		VxEstimate(&g->pair, count, codes, factors, out + done, NULL);
 	}

@@ -61,6 +61,8 @@ VxSelectNeighbors(const VxCandidate *candidates, int n, int max, int fill,
 				  VxDistancesFn distances, void *arg, int *selected)
 {
 	int			left[VX_MAX_CANDIDATES];	/* not struck out, ascending */
+	float		limit[VX_MAX_CANDIDATES];	/* theirs: what is nearer strikes them
+											 * out */
 	float		dist[VX_MAX_CANDIDATES];
 	bool		taken[VX_MAX_CANDIDATES];
 	int			nleft = n;
@@ -70,6 +72,7 @@ VxSelectNeighbors(const VxCandidate *candidates, int n, int max, int fill,
 	for (int i = 0; i < n; i++)
 	{
 		left[i] = i;
+		limit[i] = relax(candidates[i].dist);
 		taken[i] = n <= Min(max, fill);
 	}
 	if (n <= Min(max, fill))
@@ -83,9 +86,15 @@ VxSelectNeighbors(const VxCandidate *candidates, int n, int max, int fill,
 		taken[first] = true;
 		ntaken++;
 		distances(arg, first, left + 1, nleft - 1, dist);
+		/* without a branch, which nobody could predict */
 		for (int i = 1; i < nleft; i++)
-			if (relax(candidates[left[i]].dist) < dist[i - 1])
-				left[kept++] = left[i];
+		{
+			bool		keep = limit[i] < dist[i - 1];
+
+			left[kept] = left[i];
+			limit[kept] = limit[i];
+			kept += keep;
+		}
 		nleft = kept;
 	}
 

@@ -457,38 +457,85 @@ complete_stripe(Relation index, const VxIndex *ix, BlockNumber block)
 	UnlockRelationForExtension(index, ExclusiveLock);
 }
 
-/* Add a stripe, and let others know of the room in it */
-static BlockNumber
-extend_by_stripe(Relation index, const VxIndex *ix)
-{
-	BlockNumber nblocks;
-	BlockNumber block;
-	uint32		stripe;
-
-	LockRelationForExtension(index, ExclusiveLock);
-	nblocks = RelationGetNumberOfBlocks(index);
-	stripe = (nblocks - 1) / (BlockNumber) (1 + ix->vector_pages);
-	block = VxStripeBlock(ix, stripe);
-	if (((uint64) stripe + 1) * (uint64) ix->slots_per_page >= VX_INVALID_NODE ||
-		(uint64) block + (uint64) ix->vector_pages >= MaxBlockNumber)
-		ereport(ERROR,
-				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
-				 errmsg("index \"%s\" cannot hold more rows",
-						RelationGetRelationName(index))));
-	extend_to(index, block + 1 + (BlockNumber) ix->vector_pages);
-	UnlockRelationForExtension(index, ExclusiveLock);
-
-	if (ix->slots_per_page > 1)
-		VxRecordFreeSlots(index, block);
-	return block;
-}
-
 /* Is a block from the free space map a node page that exists? */
 static bool
 is_node_block(Relation index, const VxIndex *ix, BlockNumber block)
 {
 	return block >= 1 && block < RelationGetNumberOfBlocks(index) &&
 		(block - 1) % (BlockNumber) (1 + ix->vector_pages) == 0;
+}
+
+/* A node page with room, by the free space map, or InvalidBlockNumber */
+static BlockNumber
+block_from_map(Relation index, const VxIndex *ix)
+{
+	BlockNumber block;
+
+	while ((block = GetPageWithFreeSpace(index, BLCKSZ / 2)) != InvalidBlockNumber &&
+		   !is_node_block(index, ix, block))
+		RecordPageWithFreeSpace(index, block, 0);
+	return block;
+}
+
+/* Stripes that one writer adds for others that wait to do so */
+#define MAX_EXTRA_STRIPES 16
+
+/*
+ * Lock the relation for extension, unless somebody else has it locked and, when
+ * he is done, there is room.  Returns that room's block, or InvalidBlockNumber
+ * with the lock held and the number of stripes to add.
+ */
+static BlockNumber
+lock_extension(Relation index, const VxIndex *ix, int *nstripes)
+{
+	BlockNumber block;
+
+	*nstripes = 1;
+	if (ConditionalLockRelationForExtension(index, ExclusiveLock))
+		return InvalidBlockNumber;
+	LockRelationForExtension(index, ExclusiveLock);
+	block = block_from_map(index, ix);
+	if (block != InvalidBlockNumber)
+		UnlockRelationForExtension(index, ExclusiveLock);
+	else
+		*nstripes += Min(RelationExtensionLockWaiterCount(index), MAX_EXTRA_STRIPES);
+	return block;
+}
+
+/* Complain if there cannot be so many stripes */
+static void
+check_stripes(Relation index, const VxIndex *ix, uint64 nstripes)
+{
+	if (nstripes * (uint64) ix->slots_per_page >= VX_INVALID_NODE ||
+		1 + nstripes * (uint64) (1 + ix->vector_pages) > MaxBlockNumber)
+		ereport(ERROR,
+				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+				 errmsg("index \"%s\" cannot hold more rows",
+						RelationGetRelationName(index))));
+}
+
+/*
+ * Add a stripe, or some where others wait for room, too, and let them know.
+ * Returns the block of a node page with room.
+ */
+static BlockNumber
+extend_by_stripe(Relation index, const VxIndex *ix)
+{
+	BlockNumber block;
+	uint32		stripe;
+	int			nstripes;
+
+	block = lock_extension(index, ix, &nstripes);
+	if (block != InvalidBlockNumber)
+		return block;
+	/* an incomplete stripe is completed first */
+	stripe = (RelationGetNumberOfBlocks(index) - 1) / (BlockNumber) (1 + ix->vector_pages);
+	check_stripes(index, ix, (uint64) stripe + (uint64) nstripes);
+	extend_to(index, VxStripeBlock(ix, stripe + (uint32) nstripes));
+	for (int i = 0; i < nstripes; i++)
+		VxRecordFreeSlots(index, VxStripeBlock(ix, stripe + (uint32) i));
+	UnlockRelationForExtension(index, ExclusiveLock);
+	return VxStripeBlock(ix, stripe);
 }
 
 /* Pages from the free space map that may be found locked before a stripe is added */
@@ -512,12 +559,11 @@ choose_block(Relation index, const VxIndex *ix, VxNodeId near, int attempt, int 
 		if (block != InvalidBlockNumber && is_node_block(index, ix, block))
 			return block;
 	}
-	while (busy <= MAX_BUSY_PAGES &&
-		   (block = GetPageWithFreeSpace(index, BLCKSZ / 2)) != InvalidBlockNumber)
+	if (busy <= MAX_BUSY_PAGES)
 	{
-		if (is_node_block(index, ix, block))
+		block = block_from_map(index, ix);
+		if (block != InvalidBlockNumber)
 			return block;
-		RecordPageWithFreeSpace(index, block, 0);
 	}
 	return extend_by_stripe(index, ix);
 }
@@ -796,25 +842,29 @@ VxReadVector(Relation index, const VxIndex *ix, VxNodeId id, void *out,
 
 /* ------------------------------------------------------------- placing rows */
 
-/* Fill a slot with a row; returns its generation */
+/*
+ * Fill a slot with a row; returns its generation.  The state comes last: a walk
+ * that peeks at the slot meanwhile finds it free.
+ */
 static uint16
 fill_slot(const VxIndex *ix, VxNodeSlot slot, const VxNewRow *row)
 {
 	uint16		generation = slot->generation;
 
 	memset(slot, 0, (Size) ix->slot_size);
-	slot->state = (uint8) row->state;
 	slot->level = (uint8) row->level;
 	slot->generation = generation;
 	slot->tid = row->tid;
 	slot->chain = VX_INVALID_NODE;
-	slot->upper = VX_INVALID_NODE;
+	slot->upper = row->head;	/* invalid, unless it is a duplicate's */
 	slot->factors = row->factors;
 	memcpy(VxSlotCode(ix, slot), row->code, (Size) ix->codec.nbytes);
 	memset(VxSlotLinks(ix, slot), 0xFF, 2 * (Size) ix->m * sizeof(VxNodeId));
 	if (row->nlinks > 0)
 		memcpy(VxSlotLinks(ix, slot), row->links,
 			   (Size) row->nlinks * sizeof(VxNodeId));
+	pg_write_barrier();
+	slot->state = (uint8) (row->head == VX_INVALID_NODE ? row->state : VX_SLOT_DUPLICATE);
 	return generation;
 }
 
@@ -899,8 +949,6 @@ VxPlaceRow(Relation index, const VxIndex *ix, const VxNewRow *row,
 		Page		head_page = BufferIsValid(taken.other) ?
 			VxWalPage(taken.other, false) : page;
 
-		slot->state = VX_SLOT_DUPLICATE;
-		slot->upper = row->head;
 		slot->chain = head->chain;
 		VxWalPut(head_page, &head->chain, &id, sizeof(id));
 	}

@@ -249,6 +249,11 @@ VxParallelBegin(VxBuild *build, const VxGraphParams *given, double rows, int nwo
 	LaunchParallelWorkers(parallel->pcxt);
 	parallel->nparticipants = 1 + parallel->pcxt->nworkers_launched;
 
+	ereport(DEBUG1,
+			(errmsg_internal("building index \"%s\" with %d parallel workers",
+							 RelationGetRelationName(build->index),
+							 parallel->pcxt->nworkers_launched)));
+
 	/* so that a worker that cannot start is an error, and not waited for */
 	WaitForParallelWorkersToAttach(parallel->pcxt);
 	return parallel;
@@ -301,15 +306,15 @@ await_participants(VxBuild *build, int n)
 void
 VxParallelStep(VxParallelBuild *parallel, VxBuild *build, VxBuildStep step)
 {
-	/* what was kept for the order of nodes may be used for it now */
-	if (step == VX_STEP_WRITE)
-		dsa_set_size_limit(parallel->area, SIZE_MAX);
 	announce_step(build->shared, step);
 	if (parallel_leader_participation || parallel->nparticipants == 1)
 		VxBuildRunStep(build, step, step != VX_STEP_LOAD ? NULL :
 					   table_beginscan_parallel(build->heap, parallel->scan));
 	end_step(build->shared);
 	await_participants(build, parallel->nparticipants);
+
+	/* from now on, what was kept for the order of nodes may be used for it */
+	dsa_set_size_limit(parallel->area, SIZE_MAX);
 }
 
 void

@@ -12,20 +12,22 @@
  * wrong, may forget, and need not be told of anything.
  *
  * A walk *peeks* at node pages: it reads a slot without pin or lock, and looks
- * at the buffer's header before and after to see that the buffer held that
- * page, valid, at both times.  What it read may be a slot that somebody was
- * just changing, half old and half new.  That is good enough for hints: a walk
- * takes from a slot an estimate, links, and a generation; ids are checked
- * before they are used, nothing in a slot is used as a size or an address, and
- * before a row is returned its slot is read once more, under lock, by way of
- * VxReadSlot.  A slot that nobody is changing always reads right, also while
- * other slots of its page are being changed: generic WAL, in its doing and in
- * its replay, writes unchanged bytes over with themselves.
+ * afterwards at the buffer's header to see that it is that page which the buffer
+ * holds.  What it read may be a slot that somebody was just changing, half old
+ * and half new.  That is good enough for hints: a walk takes from a slot an
+ * estimate, links, and a generation; ids are checked before they are used,
+ * nothing in a slot is used as a size or an address, and before a row is
+ * returned its slot is read once more, under lock, by way of VxReadSlot.  A slot
+ * that nobody is changing always reads right, also while other slots of its page
+ * are being changed: changes are made in place, and the replay of page images
+ * writes unchanged bytes over with themselves.
  *
  * Peeking does not raise a buffer's usage count, so that a page of which only
  * peeks are taken would seem unused, and be evicted.  Therefore pages are
  * peeked at only while their count is at its maximum.  Below, they are pinned,
- * locked and copied like any other page, which raises it.
+ * locked and copied like any other page, which raises it.  That is also why one
+ * look at the header is enough: a page that has just been read in is far from
+ * that count.
  *
  * Valgrind's view of the buffer pool has unpinned pages out of bounds; a server
  * built for it gets no peeks.
@@ -203,7 +205,7 @@ VxReaderSlot(VxReader *reader, VxNodeId id, bool may_peek, VxPeek *peek)
 
 	if (page == NULL || !may_peek)
 	{
-		peek->desc = NULL;
+		peek->buffer = InvalidBuffer;
 		return VxReadSlotLocked(reader, id, 0);
 	}
 	return VxPageSlot(reader->ix, page, VxSlotNumber(reader->ix, id));
@@ -218,7 +220,7 @@ VxReaderPrefetch(VxReader *reader, uint32 stripe)
 	PrefetchBufferResult result;
 
 	if (entry->block == block && entry->buffer > 0 &&
-		VxPeekHolds(reader, GetBufferDescriptor((uint32) entry->buffer - 1), block))
+		VxBufferHolds(reader, entry->buffer, block))
 		return;
 	result = PrefetchBuffer(reader->index, MAIN_FORKNUM, block);
 	entry->block = block;
@@ -237,7 +239,7 @@ peek_bytes(VxReader *reader, BlockNumber block, Size offset, Size n, char *to)
 	VxPeek		peek;
 	Page		page = VxPeekEntry(reader, entry_of(reader->index, block), block, &peek);
 
-	if (page == NULL)
+	if (page == NULL || !VxPeekConfirm(reader, &peek))
 		return false;
 	memcpy(to, (char *) page + MAXALIGN(SizeOfPageHeaderData) + offset, n);
 	return VxPeekConfirm(reader, &peek);
@@ -262,7 +264,7 @@ peek_distance(VxReader *reader, VxNodeId id, const void *from, void *scratch,
 		VxPeek		peek;
 		Page		page = VxPeekEntry(reader, entry_of(reader->index, block), block, &peek);
 
-		if (page == NULL)
+		if (page == NULL || !VxPeekConfirm(reader, &peek))
 			return false;
 		*distance = VxExactDistance(codec, (char *) page +
 									MAXALIGN(SizeOfPageHeaderData) + offset, from);

@@ -37,7 +37,8 @@ struct VxReader
 /* A look at a page without pin or lock, to be confirmed afterwards */
 typedef struct VxPeek
 {
-	BufferDesc *desc;			/* NULL if the slot was read under lock */
+	Buffer		buffer;			/* InvalidBuffer if the slot was read under
+								 * lock */
 	BlockNumber block;
 } VxPeek;
 
@@ -55,14 +56,19 @@ VxReaderEntry(const VxReader *reader, uint32 stripe)
 	return &VxNodeTable.entries[(stripe + reader->salt) & VxNodeTable.mask];
 }
 
-/* Does the buffer hold this block of the index, with valid content, now? */
+/*
+ * Does a buffer hold this block of the index, with valid content, and is its
+ * usage count at its maximum?
+ */
 static inline bool
-VxPeekHolds(const VxReader *reader, const BufferDesc *desc, BlockNumber block)
+VxBufferHolds(const VxReader *reader, Buffer buffer, BlockNumber block)
 {
-	uint32		state = pg_atomic_read_u32((pg_atomic_uint32 *) &desc->state);
+	BufferDesc *desc = GetBufferDescriptor((uint32) buffer - 1);
+	uint32		state = pg_atomic_read_u32(&desc->state);
 	BufferTag	tag = reader->tag;
 
-	if ((state & (BM_VALID | BM_LOCKED)) != BM_VALID)
+	if ((state & (BM_VALID | BM_LOCKED)) != BM_VALID ||
+		BUF_STATE_GET_USAGECOUNT(state) < BM_MAX_USAGE_COUNT)
 		return false;
 	pg_read_barrier();
 	tag.blockNum = block;
@@ -70,42 +76,20 @@ VxPeekHolds(const VxReader *reader, const BufferDesc *desc, BlockNumber block)
 }
 
 /*
- * Was what was read since a peek the content of the page that was meant?  Slots
- * read under lock are.
- */
-static inline bool
-VxPeekConfirm(const VxReader *reader, const VxPeek *peek)
-{
-	if (peek->desc == NULL)
-		return true;
-	pg_read_barrier();
-	return VxPeekHolds(reader, peek->desc, peek->block);
-}
-
-/*
- * Peek at a page, of which this is the entry.  Returns NULL if it must be read
- * the usual way: because it is not where it was last time, or because its usage
- * count is not at its maximum, which only pinning it raises.
+ * Peek at a page, of which this is the entry, if it was in a buffer last time;
+ * else returns NULL.  What is read from the page means nothing before
+ * VxPeekConfirm says that the page is still there.
  */
 static inline Page
 VxPeekEntry(const VxReader *reader, const VxRemembered *entry, BlockNumber block,
 			VxPeek *peek)
 {
-	uint32		state;
-
-	peek->desc = NULL;
+	peek->buffer = InvalidBuffer;
 	peek->block = block;
 	if (!reader->may_peek || entry->block != block || entry->buffer <= 0)
 		return NULL;
-	peek->desc = GetBufferDescriptor((uint32) entry->buffer - 1);
-	state = pg_atomic_read_u32(&peek->desc->state);
-	if (BUF_STATE_GET_USAGECOUNT(state) < BM_MAX_USAGE_COUNT ||
-		!VxPeekHolds(reader, peek->desc, block))
-	{
-		peek->desc = NULL;
-		return NULL;
-	}
-	pg_read_barrier();
+	peek->buffer = entry->buffer;
+	__builtin_prefetch(GetBufferDescriptor((uint32) entry->buffer - 1));
 	return BufferGetPage(entry->buffer);
 }
 
@@ -117,14 +101,17 @@ VxPeekPage(const VxReader *reader, uint32 stripe, VxPeek *peek)
 					   VxStripeBlock(reader->ix, stripe), peek);
 }
 
-/* Tell the processor that a peek at a page of this stripe will come soon */
-static inline void
-VxPeekPrefetch(const VxReader *reader, uint32 stripe)
+/*
+ * Was what was read since a peek the content of the page that was meant?  Slots
+ * read under lock are.
+ */
+static inline bool
+VxPeekConfirm(const VxReader *reader, const VxPeek *peek)
 {
-	const VxRemembered *entry = VxReaderEntry(reader, stripe);
-
-	if (entry->buffer > 0)
-		__builtin_prefetch(GetBufferDescriptor((uint32) entry->buffer - 1));
+	if (peek->buffer == InvalidBuffer)
+		return true;
+	pg_read_barrier();
+	return VxBufferHolds(reader, peek->buffer, peek->block);
 }
 
 extern const void *VxReadSlotLocked(VxReader *reader, VxNodeId id, int place);

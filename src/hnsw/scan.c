@@ -36,8 +36,12 @@
 /* A walk that visits more than this share of the nodes is dearer than a flat pass */
 #define FLAT_SHARE 4
 
-/* Lower bounds lie this many standard deviations below the estimate */
-#define BOUND_DEVIATIONS 2.0f
+/*
+ * Lower bounds lie this many standard deviations below the estimate.  Measured
+ * at ef 40, recall@10 / vectors read: 2: Fashion-MNIST .9944 / 15, GloVe .852 /
+ * 21; 3: .9974 / 18, .858 / 29; 3.5: .9976 / 19, .858 / 34.
+ */
+#define BOUND_DEVIATIONS 3.0f
 
 /* Of this many hits the vectors are asked for at once */
 #define PREFETCH_VECTORS 16
@@ -353,7 +357,7 @@ flat_page(VxBest *best, Page page, uint32 stripe)
 	while (s < ix->slots_per_page)
 	{
 		const uint8_t *codes[VX_ESTIMATE_MAX];
-		VxFactors	factors[VX_ESTIMATE_MAX];
+		const VxFactors *factors[VX_ESTIMATE_MAX];
 		float		dist[VX_ESTIMATE_MAX];
 		float		error[VX_ESTIMATE_MAX];
 		VxNodeId	ids[VX_ESTIMATE_MAX];
@@ -372,7 +376,7 @@ flat_page(VxBest *best, Page page, uint32 stripe)
 			generations[n] = slot->generation;
 			lone[n] = slot->state == VX_SLOT_LONE;
 			codes[n] = VxSlotCode(ix, slot);
-			factors[n++] = slot->factors;
+			factors[n++] = &slot->factors;
 		}
 		if (n > 0 && search->ranked)
 			VxEstimate(&search->query, n, codes, factors, dist, error);

@@ -3,15 +3,14 @@
  * walk.c
  *	  The best-first walk over the graph on disk, for scans and insertions.
  *
- * The walk takes no lock but a share lock on one node page at a time, while
- * it reads slots of that page; pages it has read stay pinned until it stops.  What it knows of a node may be outdated the
- * moment the lock is gone: links are hints, and whoever uses a node looks at
- * its slot again.
+ * The walk peeks at slots (reader.c).  What it knows of a node may be outdated
+ * a moment later: links are hints, and whoever uses a node looks at its slot
+ * again, under lock.
  *
  * A hop expands the nearest node that is known and not yet expanded: its
- * unvisited links are gathered, sorted by page, and each page is read once and
- * all its candidates estimated in one call.  Nodes beyond the beam are set
- * aside, so that the walk can resume with a larger one.
+ * unvisited links are gathered, the slots of all of them found and fetched
+ * together, and their codes estimated in one call.  Nodes beyond the beam are
+ * set aside, so that the walk can resume with a larger one.
  *
  *-------------------------------------------------------------------------
  */
@@ -31,14 +30,14 @@
 /*
  * Standard deviations of the estimate by which a node may lie beyond the beam
  * and still be expanded.  Measured at ef 40, recall@10 / nodes visited: none:
- * Fashion-MNIST .9975 / 530, GloVe .844 / 1102; 0.25: .9975 / 570, .861 / 1197;
- * 0.5: .9985 / 603, .869 / 1269; 1: .9985 / 673, .884 / 1440.
+ * Fashion-MNIST .9971 / 517, GloVe .844 / 1092; 0.25: .9974 / 539, .858 / 1176;
+ * 0.5: .9974 / 554, .867 / 1240.
  */
 #define BEAM_SLACK 0.25f
 
 /* ----------------------------------------------------------- reading slots */
 
-/* Copy packed links; they may lead anywhere, see filter_unvisited */
+/* Copy packed links; they may lead anywhere */
 static int
 copy_links(const VxNodeId *from, int capacity, VxNodeId *to)
 {
@@ -170,8 +169,6 @@ find_slots(VxReader *reader, VxBatch *batch, bool may_peek)
 	int			missed[VX_ESTIMATE_MAX];
 
 	for (int i = 0; i < batch->n; i++)
-		VxPeekPrefetch(reader, VxStripeOf(ix, batch->ids[i]));
-	for (int i = 0; i < batch->n; i++)
 	{
 		Page		page = VxPeekPage(reader, VxStripeOf(ix, batch->ids[i]), &batch->peeks[i]);
 
@@ -190,7 +187,7 @@ find_slots(VxReader *reader, VxBatch *batch, bool may_peek)
 	{
 		int			at = missed[i];
 
-		batch->peeks[at].desc = NULL;
+		batch->peeks[at].buffer = InvalidBuffer;
 		batch->slots[at] = VxReadSlotLocked(reader, batch->ids[at], at);
 	}
 }
@@ -239,7 +236,7 @@ estimate_batch(VxReader *reader, const VxQuery *query, VxBatch *batch, VxVisitOu
 {
 	const VxIndex *ix = reader->ix;
 	const uint8_t *codes[VX_ESTIMATE_MAX];
-	VxFactors	factors[VX_ESTIMATE_MAX];
+	const VxFactors *factors[VX_ESTIMATE_MAX];
 	float		dist[VX_ESTIMATE_MAX];
 	float		error[VX_ESTIMATE_MAX];
 	int			from[VX_ESTIMATE_MAX];
@@ -254,7 +251,7 @@ estimate_batch(VxReader *reader, const VxQuery *query, VxBatch *batch, VxVisitOu
 		if (VxStateIsNode(slot->state))
 		{
 			codes[n] = VxSlotCode(ix, slot);
-			factors[n] = slot->factors;
+			factors[n] = &slot->factors;
 			from[n++] = i;
 		}
 		else if (!VxPeekConfirm(reader, &batch->peeks[i]))

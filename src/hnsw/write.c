@@ -239,6 +239,7 @@ write_node(VxWriter *w, VxNodeId id, VxNodeSlot slot, char *vector)
 	const VxIndex *ix = w->build->ix;
 	VxGraph    *graph = w->build->graph;
 	VxMemNode  *node = VxGraphNode(graph, id);
+	VxMemCode  *code = VxGraphCode(graph, id);
 	bool		with_codes = w->build->rows->with_codes;
 	VxNodeId   *links;
 	int			n;
@@ -256,8 +257,8 @@ write_node(VxWriter *w, VxNodeId id, VxNodeSlot slot, char *vector)
 		slot->upper = disk_id(graph, node->other);
 	else
 		slot->upper = node->level > 0 ? (VxNodeId) node->hash + 1 : VX_INVALID_NODE;
-	slot->factors = with_codes ? row.factors : node->factors;
-	memcpy(VxSlotCode(ix, slot), with_codes ? row.code : node->code,
+	slot->factors = with_codes ? row.factors : code->factors;
+	memcpy(VxSlotCode(ix, slot), with_codes ? row.code : code->code,
 		   (Size) ix->codec.nbytes);
 	memset(VxSlotLinks(ix, slot), 0xFF, 2 * (Size) ix->m * sizeof(VxNodeId));
 	links = VxGraphLinks(graph, node, 0, &n);

@@ -32,7 +32,7 @@ my $standby = PostgreSQL::Test::Cluster->new('standby');
 $standby->init_from_backup($primary, 'backup', has_streaming => 1);
 $standby->start;
 
-my %dims = (small => 100, large => 3000, same => 3);
+my %dims = (small => 100, large => 3000, same => 3, crowd => 24);
 
 sub answers
 {
@@ -106,8 +106,27 @@ $primary->safe_psql('postgres', 'INSERT INTO small SELECT i, vec(i, 100) FROM ge
 compare('delete all and fill again', 'small', 'small <=>');
 same_ids($standby, 'small', 'vec(1, 100)', 'a full scan on the standby gives all rows');
 
-check_index($primary, $_) foreach qw(small_l2 small_cosine large_l2 large_l1 same_l2 few_l2);
-check_index($standby, $_, "check of $_ on the standby") foreach qw(small_l2 small_cosine large_l2 large_l1 same_l2 few_l2);
+# several writers at once, into full lists on few pages, and vacuum among them
+$primary->safe_psql('postgres', <<'SQL');
+CREATE TABLE crowd (id serial, v vector(24));
+CREATE INDEX crowd_l2 ON crowd USING hnsw (v) WITH (m = 2, ef_construction = 8);
+SQL
+$primary->pgbench(
+	'-n -c 6 -j 2 -t 400',
+	0,
+	[ qr/number of transactions actually processed: 2400/ ],
+	[qr/^$/],
+	'writers at once',
+	{
+		'001_insert@30' => "\\set i random(1, 100000)\nINSERT INTO crowd (v) SELECT vec(:i, 24);",
+		'001_delete@6' => "\\set i random(1, 1500)\nDELETE FROM crowd WHERE id BETWEEN :i AND :i + 2;",
+		'001_vacuum@1' => 'VACUUM (INDEX_CLEANUP on) crowd;',
+	});
+compare('writers at once', 'crowd');
+same_ids($standby, 'crowd', 'vec(1, 24)', 'a full scan on the standby gives their rows');
+same_ids($primary, 'crowd', 'vec(1, 24)', 'and on the primary');
+check_index($primary, $_) foreach qw(small_l2 small_cosine large_l2 large_l1 same_l2 few_l2 crowd_l2);
+check_index($standby, $_, "check of $_ on the standby") foreach qw(small_l2 small_cosine large_l2 large_l1 same_l2 few_l2 crowd_l2);
 
 # the standby after a restart, and promoted
 $standby->stop('immediate');
@@ -130,7 +149,7 @@ same_ids($standby, 'small', 'vec(1, 100)', 'promoted: rows of small vectors');
 same_ids($standby, 'large', 'vec(1, 3000)', 'promoted: rows of large vectors');
 same_ids($standby, 'same', 'vec(1, 3)', 'promoted: duplicates');
 same_ids($standby, 'few', 'vec(1, 768)', 'promoted: rows on the last stripe');
-check_index($standby, $_, "promoted: check of $_") foreach qw(small_l2 small_cosine large_l2 large_l1 same_l2 few_l2);
+check_index($standby, $_, "promoted: check of $_") foreach qw(small_l2 small_cosine large_l2 large_l1 same_l2 few_l2 crowd_l2);
 check_log($primary, "nothing bad in the primary's log");
 check_log($standby, "nothing bad in the standby's log");
 $standby->stop;

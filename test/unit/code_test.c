@@ -153,7 +153,7 @@ test_estimates(VxMetric metric, int dims, int bits, float shift, bool from_code)
 	VxCodec		codec;
 	Coded		rows[n];
 	const uint8_t *codes[n];
-	VxFactors	factors[n];
+	const VxFactors *factors[n];
 	float		dist[n];
 	float		error[n];
 	VxQuery		query;
@@ -183,7 +183,7 @@ test_estimates(VxMetric metric, int dims, int bits, float shift, bool from_code)
 		{
 			rows[i] = encode(&codec, 1, shift);
 			codes[i] = rows[i].code;
-			factors[i] = rows[i].factors;
+			factors[i] = &rows[i].factors;
 		}
 		VxEstimate(&query, n, codes, factors, dist, error);
 		for (int i = 0; i < n; i++)
@@ -318,6 +318,7 @@ test_edges(VxMetric metric, int dims, int bits)
 		for (int j = 0; j < n; j++)
 		{
 			VxFactors	factors;
+			const VxFactors *pointers[1] = {&factors};
 			const uint8_t *codes[1] = {code};
 			float		dist,
 						error;
@@ -335,11 +336,11 @@ test_edges(VxMetric metric, int dims, int bits)
 			exact = VxExactDistance(&codec, x, work);
 			check(!isnan(exact), "exact distance is a number", dims, bits, metric, i * 10 + j);
 			VxQueryFromVector(&query, work);
-			VxEstimate(&query, 1, codes, &factors, &dist, &error);
+			VxEstimate(&query, 1, codes, pointers, &dist, &error);
 			check(!isnan(dist) && isfinite(dist) && !isnan(error),
 				  "estimate is a number", dims, bits, metric, i * 10 + j);
 			VxQueryFromCode(&query, &factors, code);
-			VxEstimate(&query, 1, codes, &factors, &dist, NULL);
+			VxEstimate(&query, 1, codes, pointers, &dist, NULL);
 			check(!isnan(dist) && isfinite(dist), "estimate from a code is a number",
 				  dims, bits, metric, i * 10 + j);
 		}
