@@ -65,6 +65,10 @@ VxMapCreate(uint64 size)
 
 /* ----------------------------------------------------------------- findings */
 
+static void put_finding(VxCheck *check, const char *severity, const char *kind,
+						BlockNumber block, int slot, const ItemPointerData *tid,
+						const char *format, va_list args) pg_attribute_printf(7, 0);
+
 static void
 put_finding(VxCheck *check, const char *severity, const char *kind, BlockNumber block,
 			int slot, const ItemPointerData *tid, const char *format, va_list args)

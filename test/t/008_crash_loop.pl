@@ -63,8 +63,8 @@ BEGIN
 	SET LOCAL enable_seqscan = on;
 	SET LOCAL enable_indexscan = off;
 	SELECT count(*) INTO total FROM t WHERE id % part = 0;
-	-- rows kept back come last, when there are no others
-	IF nrows <> once OR wrong > 0 OR nrows <> least(k, total) OR falls > (CASE WHEN k >= total THEN 1 ELSE 0 END) THEN
+	-- rows that were found late come last; where many are wanted, that may be soon
+	IF nrows <> once OR wrong > 0 OR nrows <> least(k, total) OR falls > (CASE WHEN k > least(40, total / 4) THEN 1 ELSE 0 END) THEN
 		RAISE EXCEPTION 'search for % gave % rows of %, % distinct, % wrong, % falls', k, nrows, total, once, wrong, falls;
 	END IF;
 END \$\$;
@@ -341,11 +341,14 @@ sub verify
 	return @wrong;
 }
 
-# How many of the nearest rows the index finds that a new one does not, by query
+# How many of the nearest rows the index finds that a new one does not, by query.
+# Vacuum comes first: as long as removed rows are in the index, a search finds
+# them, too, in place of others.
 my @gains;
 sub compare_recall
 {
 	my ($seed, $queries) = @_;
+	$node->safe_psql('postgres', 'VACUUM (INDEX_CLEANUP on) t');
 	$node->safe_psql('postgres', 'CREATE TABLE fresh AS SELECT id, v FROM t; CREATE INDEX ON fresh USING hnsw (v) WITH (m = 8, ef_construction = 40)');
 	my @old = split /\n/, $node->safe_psql('postgres', "SELECT recalls('t', $seed, $queries)");
 	my @new = split /\n/, $node->safe_psql('postgres', "SELECT recalls('fresh', $seed, $queries)");
