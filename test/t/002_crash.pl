@@ -105,6 +105,7 @@ foreach my $cycle (1 .. $cycles)
 	  or diag("of " . keys(%present) . " lost: $lost, in the table $lost_by_table; risen: $risen");
 	delete $present{$_} foreach grep { !$stored{$_} } keys %present;
 	same_ids($node, 't', 'vec(3, 48)', "crash $cycle: the index agrees with the table");
+	check_index($node, 'ti', "crash $cycle: check of ti");
 	if ($cycle == 1)
 	{
 		is($node->safe_psql('postgres', 'SELECT count(*) FROM u'), '0', 'the unlogged table is empty');
@@ -124,6 +125,7 @@ my ($dead, $same) = split /\|/,
   $node->safe_psql('postgres', "SELECT dead, rows = (SELECT count(*) FROM t) FROM vectorx_index_info('ti')");
 ok($dead <= 7 && $same eq 't', 'vacuum finishes what crashes interrupted') or diag("$dead dead");
 same_ids($node, 't', 'vec(3, 48)', 'the index agrees with the table after vacuum');
+check_index($node, $_) foreach qw(ti ui);
 my $recall = recall_of($node, 't', 10, 40, 500_000_000, 160);
 $node->safe_psql('postgres', 'REINDEX INDEX ti');
 my $fresh = recall_of($node, 't', 10, 40, 500_000_000, 160);

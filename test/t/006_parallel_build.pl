@@ -46,6 +46,7 @@ sub good
 {
 	my ($name, $recall) = @_;
 	same_ids($node, 't', "(SELECT v FROM t WHERE id = 17)", "$name: all rows");
+	check_index($node, 'ti', "$name: check of ti");
 	cmp_ok(recall_of($node, 't', 10, 50, 1000000, 100), '>=', $recall // 0.95, "$name: recall");
 }
 
