@@ -282,6 +282,7 @@ typedef struct VxReach
 	VxCheck    *check;
 	uint32		nstripes;		/* as of its beginning */
 	uint64		universe;		/* ids below this have bits */
+	bool		all_layers;		/* by links of upper layers, too */
 
 	/* mutable */
 	uint64	   *reached;
@@ -300,26 +301,42 @@ reach_node(VxReach *reach, VxNodeId id)
 	reach->npending++;
 }
 
-/* Expand a node: page is NULL if it cannot be had, the slot is on it */
+static void
+reach_links(VxReach *reach, const VxNodeId *links, int capacity)
+{
+	int			n = VxCountLinks(links, capacity);
+
+	for (int i = 0; i < n; i++)
+		reach_node(reach, links[i]);
+}
+
+/*
+ * Expand a slot, on its page, or NULL if that cannot be had.  An upper slot is
+ * pending only if its node was expanded, or a stale link led to it.
+ */
 static void
 expand(VxReach *reach, VxNodeId id, Page page)
 {
 	const VxIndex *ix = reach->check->ix;
 	VxNodeSlot	slot = page ? VxPageSlot(ix, page, VxSlotNumber(ix, id)) : NULL;
-	VxNodeId   *links;
-	int			n;
 
 	VxMapRemove(reach->pending, id);
 	reach->npending--;
-	if (slot == NULL || !VxStateIsNode(slot->state))
+	if (slot != NULL && VxStateIsNode(slot->state))
 	{
-		reach->nstale++;
-		return;
+		reach_links(reach, VxSlotLinks(ix, slot), 2 * ix->m);
+		if (reach->all_layers && slot->level > 0)
+			reach_node(reach, slot->upper);
 	}
-	links = VxSlotLinks(ix, slot);
-	n = VxCountLinks(links, 2 * ix->m);
-	for (int i = 0; i < n; i++)
-		reach_node(reach, links[i]);
+	else if (slot != NULL && slot->state == VX_SLOT_UPPER && reach->all_layers)
+	{
+		VxUpperSlot upper = (VxUpperSlot) slot;
+
+		for (int level = 1; level <= Min(upper->level, ix->max_level); level++)
+			reach_links(reach, VxUpperLinks(ix, upper, level), ix->m);
+	}
+	else
+		reach->nstale++;
 }
 
 /* Expand what is pending on a page, until nothing is */
@@ -348,13 +365,14 @@ expand_page(VxReach *reach, uint32 stripe)
 	}
 }
 
-/* Reach what can be reached from the entry point, and return the map of it */
+/* Reach what can be reached from the entry point; the map of it is for the caller */
 static void
-run_reach(VxReach *reach, VxCheck *check)
+run_reach(VxReach *reach, VxCheck *check, bool all_layers)
 {
 	VxEntry		entry = VxReadEntry(check->index);
 
 	reach->check = check;
+	reach->all_layers = all_layers;
 	reach->nstripes = VxStripeCount(check->ix, RelationGetNumberOfBlocks(check->index));
 	reach->universe = Min((uint64) reach->nstripes * (uint64) check->ix->slots_per_page,
 						  (uint64) VX_INVALID_NODE);
@@ -387,19 +405,22 @@ subtract(VxCheck *check, const VxReach *reach)
 	return left;
 }
 
-/* How many of the nodes left over are live still?  The last map of nodes. */
+/* How many of the nodes left over are live still?  Takes the others out. */
 static int64
-count_live(VxCheck *check)
+recount(VxCheck *check)
 {
 	int64		n = 0;
 
 	for (VxNodeId word = 0; word <= check->nnodes / 64; word++)
 		for (uint64 bits = check->live[word]; bits != 0; bits &= bits - 1)
 		{
+			VxNodeId	id = word * 64 + (VxNodeId) pg_rightmost_one_pos64(bits);
 			VxNodeSlotData slot;
 
-			n += VxCheckReadSlot(check, word * 64 + (VxNodeId) pg_rightmost_one_pos64(bits),
-								 &slot) && slot.state == VX_SLOT_LIVE;
+			if (VxCheckReadSlot(check, id, &slot) && slot.state == VX_SLOT_LIVE)
+				n++;
+			else
+				VxMapRemove(check->live, id);
 		}
 	return n;
 }
@@ -417,17 +438,25 @@ VxCheckReach(VxCheck *check)
 
 	for (int round = 0; round < MAX_ROUNDS && left > 0; round++)
 	{
-		run_reach(&reach, check);
+		run_reach(&reach, check, false);
 		left = subtract(check, &reach);
 		nstale = Min(nstale, reach.nstale);
 		pfree(reach.reached);
 	}
 	if (left > 0)
-		left = count_live(check);
+		left = recount(check);
 	if (left > 0)
+	{
+		double		percent = 100.0 / (double) check->nlive;
+		int64		lost;
+
+		run_reach(&reach, check, true);
+		lost = subtract(check, &reach);
 		VxFinding(check, VX_WARNING, "unreachable", InvalidBlockNumber, -1, NULL,
-				  INT64_FORMAT " of " INT64_FORMAT " nodes (%.2f %%) cannot be reached from the entry point",
-				  left, check->nlive, 100.0 * (double) left / (double) check->nlive);
+				  INT64_FORMAT " of " INT64_FORMAT " nodes (%.2f %%) cannot be reached from the entry point on level 0, "
+				  INT64_FORMAT " (%.2f %%) on no layer",
+				  left, check->nlive, percent * (double) left, lost, percent * (double) lost);
+	}
 	if (check->nlive > 0 && nstale > STALE_ALLOWED + (uint64) check->nlive / STALE_SHARE)
 		VxFinding(check, VX_WARNING, "stale", InvalidBlockNumber, -1, NULL,
 				  UINT64_FORMAT " slots that are no nodes have links to them", nstale);

@@ -125,6 +125,8 @@ $primary->pgbench(
 compare('writers at once', 'crowd');
 same_ids($standby, 'crowd', 'vec(1, 24)', 'a full scan on the standby gives their rows');
 same_ids($primary, 'crowd', 'vec(1, 24)', 'and on the primary');
+check_index($primary, $_) foreach qw(small_l2 small_cosine large_l2 large_l1 same_l2 few_l2 crowd_l2);
+check_index($standby, $_, "check of $_ on the standby") foreach qw(small_l2 small_cosine large_l2 large_l1 same_l2 few_l2 crowd_l2);
 
 # the standby after a restart, and promoted
 $standby->stop('immediate');
@@ -147,6 +149,7 @@ same_ids($standby, 'small', 'vec(1, 100)', 'promoted: rows of small vectors');
 same_ids($standby, 'large', 'vec(1, 3000)', 'promoted: rows of large vectors');
 same_ids($standby, 'same', 'vec(1, 3)', 'promoted: duplicates');
 same_ids($standby, 'few', 'vec(1, 768)', 'promoted: rows on the last stripe');
+check_index($standby, $_, "promoted: check of $_") foreach qw(small_l2 small_cosine large_l2 large_l1 same_l2 few_l2 crowd_l2);
 check_log($primary, "nothing bad in the primary's log");
 check_log($standby, "nothing bad in the standby's log");
 $standby->stop;

@@ -4,7 +4,7 @@
 # time; no row is lost or found twice, and the graph stays good.
 #
 # Shown: by pgbench, of which every search checks that its rows are distinct and
-# in order; then by comparing a full scan of the index with the table, and its
+# in order, and a check of the index must find nothing; then by comparing a full scan of the index with the table, and its
 # recall with the exact answer.
 use strict;
 use warnings;
@@ -36,6 +36,16 @@ BEGIN
 		RAISE EXCEPTION 'search gave % rows, % distinct, % falls', n, once, falls;
 	END IF;
 END $$;
+-- fails if vectorx_index_check finds anything but nodes out of reach
+CREATE FUNCTION check_index(heap bool) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+	found text;
+BEGIN
+	SELECT string_agg(f::text, '; ') INTO found FROM vectorx_index_check('ti', heap) f WHERE kind <> 'unreachable';
+	IF found IS NOT NULL THEN
+		RAISE EXCEPTION 'found: %', found;
+	END IF;
+END $$;
 ALTER DATABASE postgres SET enable_seqscan = off;
 ALTER DATABASE postgres SET enable_sort = off;
 SQL
@@ -55,6 +65,7 @@ $node->pgbench(
 		'003_search@20' => "\\set q random(1, 1000000)\nSELECT search(:q, 20);",
 		'003_search_far@3' => "\\set q random(1, 1000000)\nSELECT search(:q, 400);",
 		'003_search_all@1' => "\\set q random(1, 1000000)\nSELECT search(:q, 100000);",
+		'003_check@2' => "SELECT check_index(true);\nSELECT check_index(false);",
 		'003_vacuum@1' => 'VACUUM (INDEX_CLEANUP on) t;',
 		'003_rollback@2' => "BEGIN;\nINSERT INTO t SELECT i, vec(i, 32) FROM CAST(nextval('s') AS int) i;\nROLLBACK;",
 	});
@@ -65,6 +76,7 @@ my $inserted = $node->safe_psql('postgres', 'SELECT last_value - 2000 FROM s');
 note("$inserted insertions, $rows rows left");
 cmp_ok($inserted, '>', 10 * $seconds, 'there was a load');
 same_ids($node, 't', 'vec(3, 32)', 'the index agrees with the table');
+check_index($node, 'ti');
 my $recall = recall_of($node, 't', 10, 50, 500_000_000, 80);
 note("recall $recall");
 
@@ -72,6 +84,7 @@ $node->safe_psql('postgres', 'VACUUM (INDEX_CLEANUP on) t');
 # but those that head a chain of duplicates
 is($node->safe_psql('postgres', "SELECT dead <= duplicates, rows = (SELECT count(*) FROM t) FROM vectorx_index_info('ti')"), 't|t', 'vacuum leaves no dead rows');
 same_ids($node, 't', 'vec(3, 32)', 'the index agrees with the table after vacuum');
+check_index($node, 'ti', 'check of ti after vacuum');
 # a new index of the same rows says what can be had; how many rows there are
 # depends on the machine
 my $vacuumed = recall_of($node, 't', 10, 50, 500_000_000, 80);

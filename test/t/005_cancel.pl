@@ -60,6 +60,8 @@ cancelled('large beam', "$off SET hnsw.ef_search = 10000;", 'SELECT count(*) FRO
 cancelled('chain of duplicates', $off, "SELECT sum(id) FROM (SELECT id FROM d ORDER BY v <-> '[1,2,3]') s");
 cancelled('inserts', '', 'INSERT INTO t SELECT id + 100000, v + v FROM t');
 cancelled('recall', '', "SELECT vectorx_recall('ti', 10, 10000)");
+cancelled('check', 'SET vectorx.kernels = plain;', "SELECT count(*) FROM generate_series(1, 50) i, vectorx_index_check('ti')");
+cancelled('check of duplicates', '', "SELECT count(*) FROM vectorx_index_check('di')");
 cancelled('recall of duplicates', '', "SELECT vectorx_recall('di', 10, 1000)");
 same_ids($node, 't', "(SELECT v FROM t WHERE id = 1)", 'the index is complete after what was cancelled');
 
@@ -75,6 +77,7 @@ $node->safe_psql('postgres', 'DELETE FROM d WHERE id % 2 = 0');
 cancelled('vacuum of duplicates', '', 'VACUUM d');
 $node->safe_psql('postgres', 'VACUUM (INDEX_CLEANUP on) d');
 is(with_index($node, "SELECT count(*) FROM (SELECT id FROM d ORDER BY v <-> '[1,2,3]') s"), '200000', 'the chain is complete');
+check_index($node, $_) foreach qw(ti di);
 check_log($node, 'nothing bad in the log');
 $node->stop;
 done_testing();

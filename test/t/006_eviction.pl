@@ -75,6 +75,7 @@ my ($n, $hits) = split /\|/, $node->safe_psql('postgres', 'SELECT count(*), avg(
 cmp_ok($n, '>=', 50, "enough searches ($n)");
 cmp_ok($hits, '>=', 9.5, "recall under eviction ($hits of 10)");
 same_ids($node, 't', 'vec(5, 48)', 'index and table have the same rows');
+check_index($node, 'ti');
 check_log($node, 'log is clean');
 $node->stop;
 done_testing();
