@@ -4,6 +4,7 @@
 #   make installcheck             SQL tests against the running server
 #   make quickstart               from an empty machine to answered queries
 #   make test                     every test, in private clusters
+#   make torture                  200 crashes under load, up to an hour
 #   make bench                    measure it, beside pgvector and hnswlib (bench/README)
 
 EXTENSION = vectorx
@@ -24,7 +25,7 @@ PG_CONFIG ?= pg_config
 PGXS := $(wildcard $(shell $(PG_CONFIG) --pgxs 2>/dev/null))
 
 # These install what is missing, so they must work before PGXS is there
-SCRIPTED = quickstart test bench
+SCRIPTED = quickstart test torture bench
 
 ifneq ($(PGXS),)
 include $(PGXS)
@@ -49,3 +50,6 @@ test:
 bench:
 	@$(USER_PG_CONFIG) bash bench/run --out bench/results
 	@$(USER_PG_CONFIG) bash bench/run --out bench/results --data clustered-50000x768 --parts search,wal
+
+torture:
+	@VX_TORTURE=1 $(USER_PG_CONFIG) bash test/run tap 008_crash_loop

@@ -843,11 +843,29 @@ VxReadVector(Relation index, const VxIndex *ix, VxNodeId id, void *out,
 /* ------------------------------------------------------------- placing rows */
 
 /*
+ * Leave a node itself out of a list of its links: it may be there, if what was
+ * found by that id has been removed since, and its slot is the one taken now.
+ */
+static void
+leave_out(VxNodeId *links, int capacity, VxNodeId id)
+{
+	int			n = VxCountLinks(links, capacity);
+
+	for (int i = 0; i < n; i++)
+		if (links[i] == id)
+		{
+			memmove(links + i, links + i + 1, sizeof(VxNodeId) * (Size) (n - i - 1));
+			links[n - 1] = VX_INVALID_NODE;
+			return;
+		}
+}
+
+/*
  * Fill a slot with a row; returns its generation.  The state comes last: a walk
  * that peeks at the slot meanwhile finds it free.
  */
 static uint16
-fill_slot(const VxIndex *ix, VxNodeSlot slot, const VxNewRow *row)
+fill_slot(const VxIndex *ix, VxNodeId id, VxNodeSlot slot, const VxNewRow *row)
 {
 	uint16		generation = slot->generation;
 
@@ -863,6 +881,7 @@ fill_slot(const VxIndex *ix, VxNodeSlot slot, const VxNewRow *row)
 	if (row->nlinks > 0)
 		memcpy(VxSlotLinks(ix, slot), row->links,
 			   (Size) row->nlinks * sizeof(VxNodeId));
+	leave_out(VxSlotLinks(ix, slot), 2 * ix->m, id);
 	pg_write_barrier();
 	slot->state = (uint8) (row->head == VX_INVALID_NODE ? row->state : VX_SLOT_DUPLICATE);
 	return generation;
@@ -942,7 +961,7 @@ VxPlaceRow(Relation index, const VxIndex *ix, const VxNewRow *row,
 		write_vector_page(ix, &taken, first + i, buffers[i], row->vector);
 	page = change_taken(ix, &taken);
 	slot = VxPageSlot(ix, page, taken.slot);
-	*generation = fill_slot(ix, slot, row);
+	*generation = fill_slot(ix, id, slot, row);
 	if (row->head != VX_INVALID_NODE)
 	{
 		VxNodeSlot	head = other_slot(ix, &taken, row->head);
@@ -975,6 +994,8 @@ fill_upper(const VxIndex *ix, VxUpperSlot upper, VxNodeId owner, int level,
 	upper->generation = generation;
 	upper->owner = owner;
 	memcpy(upper->links, links, (Size) level * (Size) ix->m * sizeof(VxNodeId));
+	for (int l = 1; l <= level; l++)
+		leave_out(VxUpperLinks(ix, upper, l), ix->m, owner);
 }
 
 /*
