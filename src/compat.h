@@ -143,14 +143,11 @@
 	smgrextend(RelationGetSmgr(rel), MAIN_FORKNUM, block, zeros, false)
 #endif
 
-/* Can an access method tell that it builds in parallel (17 on)? */
+/* Tell that an access method builds in parallel (17 on) */
 #if PG_VERSION_NUM >= 170000
 #define VxSetCanBuildParallel(am) ((am)->amcanbuildparallel = true)
-#define VxPlannedBuildWorkers(heap, index, info) ((info)->ii_ParallelWorkers)
 #else
 #define VxSetCanBuildParallel(am) ((void) (am))
-#define VxPlannedBuildWorkers(heap, index, info) \
-	plan_create_index_workers(RelationGetRelid(heap), RelationGetRelid(index))
 #endif
 
 #endif							/* VX_COMPAT_H */

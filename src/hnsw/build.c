@@ -476,7 +476,7 @@ vxbuild(Relation heap, Relation index, IndexInfo *info)
 	build.index = index;
 	build.info = info;
 	build.ix = &ix;
-	build_index(&build, VxParallelWorkers(heap, index, info), result);
+	build_index(&build, VxParallelWorkers(heap, index), result);
 	MemoryContextSwitchTo(old);
 	MemoryContextDelete(context);
 	return result;

@@ -110,7 +110,7 @@ extern void VxWriteStripes(VxBuild *build);
 extern void VxLogIndex(VxBuild *build);
 
 /* parallel.c */
-extern int	VxParallelWorkers(Relation heap, Relation index, IndexInfo *info);
+extern int	VxParallelWorkers(Relation heap, Relation index);
 extern int	VxLockTranche(void);
 extern VxParallelBuild *VxParallelBegin(VxBuild *build, const VxGraphParams *params,
 										double rows, int nworkers);

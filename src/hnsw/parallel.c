@@ -24,10 +24,12 @@
 #include "executor/instrument.h"
 #include "miscadmin.h"
 #include "optimizer/optimizer.h"
+#include "optimizer/paths.h"
 #include "pgstat.h"
 #include "storage/dsm_impl.h"
 #include "storage/shmem.h"
 #include "tcop/tcopprot.h"
+#include "utils/guc.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
@@ -45,6 +47,9 @@
 #define KEY_WAL			UINT64CONST(0xA900000000000007)
 #define KEY_BUFFERS		UINT64CONST(0xA900000000000008)
 #define N_KEYS			8
+
+/* Memory that the planner wants for each participant, in kilobytes */
+#define SORT_MEMORY 32768
 
 /* First piece of the DSA area, within the context's segment */
 #define AREA_SIZE (64 * 1024)
@@ -65,11 +70,54 @@ struct VxParallelBuild
 
 PGDLLEXPORT void VxParallelBuildMain(dsm_segment *segment, shm_toc *toc);
 
-/* Workers that the build should have; 0 means a serial one */
-int
-VxParallelWorkers(Relation heap, Relation index, IndexInfo *info)
+/* Set an integer setting until the nest level at hand ends */
+static void
+set_for_now(const char *name, double value)
 {
-	return VxPlannedBuildWorkers(heap, index, info);
+	char		text[32];
+
+	snprintf(text, sizeof(text), "%.0f", Min(value, (double) PG_INT32_MAX));
+	(void) set_config_option(name, text, PGC_USERSET, PGC_S_SESSION,
+							 GUC_ACTION_SAVE, true, 0, false);
+}
+
+static double
+pages_of(Oid relid)
+{
+	Relation	rel = table_open(relid, AccessShareLock);
+	BlockNumber pages = RelationGetNumberOfBlocks(rel);
+
+	table_close(rel, AccessShareLock);
+	return pages;
+}
+
+/*
+ * Workers that the build should have, by the table's size and the settings; 0
+ * means a serial one.
+ *
+ * The planner says how many, but we ask it as if there were more memory, and a
+ * larger table, than there is.  It would have 32 MB of maintenance_work_mem for
+ * each participant, as a sort needs; ours share one graph, and have more to do
+ * the less memory there is.  And it does not count the table's TOAST pages,
+ * where long vectors lie.
+ */
+int
+VxParallelWorkers(Relation heap, Relation index)
+{
+	double		heap_pages = RelationGetNumberOfBlocks(heap);
+	double		toast_pages = OidIsValid(heap->rd_rel->reltoastrelid) ?
+		pages_of(heap->rd_rel->reltoastrelid) : 0;
+	int			level = NewGUCNestLevel();
+	int			nworkers;
+
+	set_for_now("maintenance_work_mem",
+				Max((double) SORT_MEMORY * (max_parallel_maintenance_workers + 1),
+					(double) maintenance_work_mem));
+	set_for_now("min_parallel_table_scan_size",
+				min_parallel_table_scan_size * ((heap_pages + 1) / (heap_pages + toast_pages + 1)));
+	nworkers = plan_create_index_workers(RelationGetRelid(heap), RelationGetRelid(index));
+	AtEOXact_GUC(false, level);
+	return nworkers;
 }
 
 /*
