@@ -28,6 +28,9 @@
 #define STRIPE_BATCH 8
 #define BLOCK_BATCH 512
 
+/* A link to a node may be taken away if so many lead to it */
+#define SAFE_INCOMING 4
+
 /* -------------------------------------------------------------------- order */
 
 /* The order of nodes while it is laid down */
@@ -97,9 +100,97 @@ place_reachable(VxOrder *o, VxNodeId *next)
 	}
 }
 
+static inline bool
+is_placed(const VxOrder *o, VxNodeId id)
+{
+	return (o->placed[id / 64] >> (id % 64) & 1) != 0;
+}
+
+/* Links that lead to each node on level 0, up to 255 */
+static uint8 *
+count_incoming(VxGraph *graph, VxNodeId nnodes)
+{
+	uint8	   *incoming = MemoryContextAllocExtended(CurrentMemoryContext, (Size) nnodes + 1,
+													  MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
+
+	for (VxNodeId id = 0; id < nnodes; id++)
+	{
+		int			n;
+		VxNodeId   *links = VxGraphLinks(graph, VxGraphNode(graph, id), 0, &n);
+
+		for (int i = 0; i < n; i++)
+			incoming[links[i]] += incoming[links[i]] < 255;
+	}
+	return incoming;
+}
+
+/*
+ * Have one of a node's neighbors that have been reached link to it: one with
+ * room in its list, or else one with a link to a node that many others lead to.
+ * Returns false if there is none.
+ */
+static bool
+adopt_node(VxOrder *o, VxNodeId id, uint8 *incoming)
+{
+	VxGraph    *graph = o->graph;
+	int			capacity = VxLinkCapacity(graph->ix, 0);
+	int			nown;
+	VxNodeId   *own = VxGraphLinks(graph, VxGraphNode(graph, id), 0, &nown);
+
+	for (int i = 0; i < nown; i++)
+	{
+		VxMemNode  *parent = VxGraphNode(graph, own[i]);
+
+		if (is_placed(o, own[i]) && parent->nlinks < capacity)
+		{
+			parent->links[parent->nlinks++] = id;
+			return true;
+		}
+	}
+	for (int i = 0; i < nown; i++)
+	{
+		VxMemNode  *parent = VxGraphNode(graph, own[i]);
+
+		for (int j = parent->nlinks - 1; is_placed(o, own[i]) && j >= 0; j--)
+		{
+			if (incoming[parent->links[j]] < SAFE_INCOMING)
+				continue;
+			incoming[parent->links[j]]--;
+			parent->links[j] = id;
+			return true;
+		}
+	}
+	return false;
+}
+
+/*
+ * Nodes that have lost every link to them are few, but no walk would ever find
+ * them: give each a link.
+ */
+static void
+adopt_unreached(VxOrder *o, VxNodeId nnodes, VxNodeId *next)
+{
+	uint8	   *incoming = NULL;
+
+	for (VxNodeId id = 0; id < nnodes; id++)
+	{
+		if (is_placed(o, id) || VxGraphNode(o->graph, id)->state != VX_SLOT_LIVE)
+			continue;
+		if (incoming == NULL)
+			incoming = count_incoming(o->graph, nnodes);
+		if (!adopt_node(o, id, incoming))
+			continue;
+		place_node(o, id);
+		place_reachable(o, next);
+	}
+	if (incoming)
+		pfree(incoming);
+}
+
 /*
  * Breadth first over level 0 from the entry point, each node's duplicates
- * right after it; then what that does not reach.  Returns the number of slots.
+ * right after it; then what that does not reach, linked if possible.  Returns
+ * the number of slots.
  */
 static VxNodeId
 order_nodes(VxGraph *graph)
@@ -115,6 +206,7 @@ order_nodes(VxGraph *graph)
 	if (entry != VX_INVALID_NODE)
 		place_node(&o, entry);
 	place_reachable(&o, &next);
+	adopt_unreached(&o, n, &next);
 	for (VxNodeId id = 0; id < n; id++)
 	{
 		if (VxGraphNode(graph, id)->state == VX_SLOT_FREE)
