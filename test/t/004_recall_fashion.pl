@@ -72,6 +72,7 @@ note('exact answers in ' . took());
 
 $node->safe_psql('postgres', 'CREATE INDEX fashion ON train USING hnsw (v) WITH (m = 16, ef_construction = 200)');
 note('built in ' . took());
+is($node->safe_psql('postgres', "SELECT * FROM vectorx_index_check('fashion')"), '', 'a new index is sound, and every node within reach');
 my ($recall, $visited, $fewest) = split /\|/, $node->safe_psql('postgres', 'SELECT * FROM measure()');
 note("recall $recall, $visited nodes visited; " . took());
 cmp_ok($recall, '>=', 0.99, 'recall@10 at ef_search = 40');
