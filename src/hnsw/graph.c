@@ -45,6 +45,9 @@
 
 #define CACHE_LINE 64
 
+/* With more new links than this, a list that overflows is chosen from scratch */
+#define MAX_NEW 8
+
 /* ------------------------------------------------------------------- memory */
 
 static void
@@ -533,7 +536,7 @@ search_layer(VxGraph *graph, int level, int ef)
 
 /* ------------------------------------------------------------------- linking */
 
-/* Candidates among which neighbors are chosen */
+/* Candidates among which a new node's neighbors are chosen */
 typedef struct VxChoice
 {
 	VxGraph    *graph;
@@ -550,26 +553,13 @@ candidate_distances(void *arg, int from, const int *others, int n, float *out)
 	estimate(&choice->graph->pair, n, choice->codes, others, out);
 }
 
-/* VxSelectNeighbors, by codes */
-static int
-select_neighbors(VxGraph *graph, const VxCandidate *candidates, int n, int max,
-				 int fill, int *selected)
-{
-	VxChoice	choice;
-
-	choice.graph = graph;
-	for (int i = 0; i < n; i++)
-		choice.codes[i] = VxGraphCode(graph, candidates[i].id);
-	return VxSelectNeighbors(candidates, n, max, fill, candidate_distances,
-							 &choice, selected);
-}
-
 /*
  * Replace a list.  Readers may see any mixture of old and new links, and never
  * more of them than there are.
  */
 static void
-set_links(VxGraph *graph, VxMemNode *node, int level, const VxNodeId *ids, int n)
+set_links(VxGraph *graph, VxMemNode *node, int level, const VxNodeId *ids, int n,
+		  int nchosen)
 {
 	int			old;
 	VxNodeId   *links = VxGraphLinks(graph, node, level, &old);
@@ -577,49 +567,159 @@ set_links(VxGraph *graph, VxMemNode *node, int level, const VxNodeId *ids, int n
 	memcpy(links, ids, sizeof(VxNodeId) * (Size) n);
 	pg_write_barrier();
 	if (level == 0)
+	{
+		node->nchosen = (uint16) nchosen;
 		*(volatile uint16 *) &node->nlinks = (uint16) n;
+	}
 	else
-		*(volatile VxNodeId *) &links[-1] = (VxNodeId) n;
+		*(volatile VxNodeId *) &links[-1] = (VxNodeId) n | (VxNodeId) nchosen << 16;
 }
 
 /*
- * Choose among the n links of a node, and a new one to c.id at distance c.dist,
- * those that its full list will hold; returns their number.
+ * A full list and one more link, sorted by distance.  New ones are those that
+ * were not chosen together with the others.
  */
-static int
-choose_links(VxGraph *graph, VxNodeId from, int capacity, VxCandidate c,
-			 VxNodeId *ids, int n)
+typedef struct VxOverflow
 {
-	const VxMemCode *code = VxGraphCode(graph, from);
+	VxGraph    *graph;
+	int			n;
+	int			nnew;
 	VxCandidate candidates[2 * VX_MAX_M + 1];
-	VxMemCode  *codes[2 * VX_MAX_M];
-	float		dist[2 * VX_MAX_M];
-	int			selected[2 * VX_MAX_M + 1];
+	VxMemCode  *codes[2 * VX_MAX_M + 1];	/* parallel to candidates */
+	int			new[2 * VX_MAX_M + 1];	/* indexes of new candidates */
+	bool		is_new[2 * VX_MAX_M + 1];
+	float		dist[MAX_NEW][2 * VX_MAX_M + 1];	/* from new ones to all */
+} VxOverflow;
+
+/* Put the n links of a list, and c, into o, sorted */
+static void
+overflow_init(VxOverflow *o, VxGraph *graph, const VxMemCode *from, VxCandidate c,
+			  const VxNodeId *ids, int n, int nchosen)
+{
+	VxMemCode  *codes[2 * VX_MAX_M + 1];
+	float		dist[2 * VX_MAX_M + 1];
 
 	for (int i = 0; i < n; i++)
 	{
 		codes[i] = VxGraphCode(graph, ids[i]);
 		prefetch_code(graph, codes[i]);
 	}
-	VxQueryFromCode(&graph->pair, &code->factors, code->code);
+	VxQueryFromCode(&graph->pair, &from->factors, from->code);
 	estimate(&graph->pair, n, codes, NULL, dist);
+	codes[n] = VxGraphCode(graph, c.id);
+	dist[n] = c.dist;
+
+	o->graph = graph;
+	o->n = n + 1;
 	for (int i = 0; i <= n; i++)
 	{
 		int			j = i;
 
-		if (i > 0)
+		for (; j > 0 && o->candidates[j - 1].dist > dist[i]; j--)
 		{
-			c.id = ids[i - 1];
-			c.dist = dist[i - 1];
+			o->candidates[j] = o->candidates[j - 1];
+			o->codes[j] = o->codes[j - 1];
+			o->is_new[j] = o->is_new[j - 1];
 		}
-		for (; j > 0 && candidates[j - 1].dist > c.dist; j--)
-			candidates[j] = candidates[j - 1];
-		candidates[j] = c;
+		o->candidates[j].id = i < n ? ids[i] : c.id;
+		o->candidates[j].dist = dist[i];
+		o->codes[j] = codes[i];
+		o->is_new[j] = i >= nchosen;
 	}
-	n = select_neighbors(graph, candidates, n + 1, capacity,
-						 VxFillLinks(capacity), selected);
-	for (int i = 0; i < n; i++)
-		ids[i] = candidates[selected[i]].id;
+	o->nnew = 0;
+	for (int i = 0; i <= n; i++)
+		if (o->is_new[i])
+			o->new[o->nnew++] = i;
+}
+
+static void
+overflow_distances(void *arg, int from, const int *others, int n, float *out)
+{
+	VxOverflow *o = arg;
+	const VxMemCode *code = o->codes[from];
+
+	VxQueryFromCode(&o->graph->pair, &code->factors, code->code);
+	estimate(&o->graph->pair, n, o->codes, others, out);
+}
+
+/* Is candidate i nearer to one of those taken, all before it, than to the node? */
+static bool
+is_struck(const VxOverflow *o, const bool *taken, int i)
+{
+	float		limit = VxStrikeLimit(o->candidates[i].dist);
+	int			k = 0;
+
+	for (int a = 0; a < o->nnew && o->new[a] < i; a++)
+		if (taken[o->new[a]] && o->dist[a][i] <= limit)
+			return true;
+	if (!o->is_new[i])
+		return false;
+	while (o->new[k] != i)
+		k++;
+	for (int j = 0; j < i; j++)
+		if (taken[j] && o->dist[k][j] <= limit)
+			return true;
+	return false;
+}
+
+/*
+ * What VxSelectNeighbors would take, found with the distances of new candidates
+ * only: that the chosen ones do not strike out each other is known.  Most lists
+ * that overflow do so again with the next link, at least where vectors have
+ * many directions; there it saves 7 in 8 distances between links.
+ */
+static void
+overflow_select(VxOverflow *o, int max, bool *taken)
+{
+	int			ntaken = 0;
+
+	for (int a = 0; a < o->nnew; a++)
+	{
+		const VxMemCode *code = o->codes[o->new[a]];
+
+		VxQueryFromCode(&o->graph->pair, &code->factors, code->code);
+		estimate(&o->graph->pair, o->n, o->codes, NULL, o->dist[a]);
+	}
+	for (int i = 0; i < o->n; i++)
+	{
+		taken[i] = ntaken < max && !is_struck(o, taken, i);
+		ntaken += taken[i];
+	}
+}
+
+/*
+ * Choose among the n links of a node, and a new one to c.id at distance c.dist,
+ * those that its full list will hold; returns their number, and that of those
+ * which were chosen by the heuristic, and come first, in *nchosen.
+ */
+static int
+choose_links(VxGraph *graph, VxNodeId from, int capacity, VxCandidate c,
+			 VxNodeId *ids, int n, int *nchosen)
+{
+	VxOverflow	o;
+	bool		taken[2 * VX_MAX_M + 1] = {0};
+	int			selected[2 * VX_MAX_M + 1];
+
+	overflow_init(&o, graph, VxGraphCode(graph, from), c, ids, n, *nchosen);
+	if (o.nnew <= MAX_NEW)
+		overflow_select(&o, capacity, taken);
+	else
+	{
+		int			nselected = VxSelectNeighbors(o.candidates, o.n, capacity, 0,
+												  overflow_distances, &o, selected);
+
+		for (int i = 0; i < nselected; i++)
+			taken[selected[i]] = true;
+	}
+
+	n = 0;
+	for (int i = 0; i < o.n; i++)
+		if (taken[i])
+			ids[n++] = o.candidates[i].id;
+	*nchosen = n;
+	for (int i = 0; i < o.n && n < VxFillLinks(capacity); i++)
+		if (!taken[i])
+			ids[n++] = o.candidates[i].id;
 	return n;
 }
 
@@ -640,16 +740,18 @@ link_back(VxGraph *graph, VxNodeId from, int level, VxCandidate c)
 	VxMemNode  *node = VxGraphNode(graph, from);
 	int			capacity = VxLinkCapacity(graph->ix, level);
 	int			n;
+	int			nchosen;
 	VxNodeId   *links;
 
 	LWLockAcquire(node_lock(graph, from), LW_EXCLUSIVE);
 	links = VxGraphLinks(graph, node, level, &n);
+	nchosen = VxGraphChosen(node, level, links);
 	memcpy(ids, links, sizeof(VxNodeId) * (Size) n);
 	if (n < capacity)
 		ids[n++] = c.id;
 	else
-		n = choose_links(graph, from, capacity, c, ids, n);
-	set_links(graph, node, level, ids, n);
+		n = choose_links(graph, from, capacity, c, ids, n, &nchosen);
+	set_links(graph, node, level, ids, n, nchosen);
 	LWLockRelease(node_lock(graph, from));
 }
 
@@ -659,9 +761,14 @@ choose_neighbors(VxGraph *graph, int level)
 {
 	VxMemNeighbors *neighbors = &graph->neighbors[level];
 	int			selected[VX_MAX_CANDIDATES];
+	VxChoice	choice;
 
-	neighbors->n = select_neighbors(graph, graph->beam, graph->nbeam,
-									VxLinkCapacity(graph->ix, level), 0, selected);
+	choice.graph = graph;
+	for (int i = 0; i < graph->nbeam; i++)
+		choice.codes[i] = VxGraphCode(graph, graph->beam[i].id);
+	neighbors->n = VxSelectNeighbors(graph->beam, graph->nbeam,
+									 VxLinkCapacity(graph->ix, level), 0,
+									 candidate_distances, &choice, selected);
 	for (int i = 0; i < neighbors->n; i++)
 		neighbors->nodes[i] = graph->beam[selected[i]];
 }
@@ -677,7 +784,7 @@ connect_node(VxGraph *graph, VxNodeId self, VxMemNode *node, int top)
 
 		for (int i = 0; i < neighbors->n; i++)
 			ids[i] = neighbors->nodes[i].id;
-		set_links(graph, node, level, ids, neighbors->n);
+		set_links(graph, node, level, ids, neighbors->n, neighbors->n);
 	}
 	pg_write_barrier();
 	for (int level = 0; level <= top; level++)

@@ -40,6 +40,7 @@ typedef struct VxMemNode
 	uint16		participant;
 	ItemPointerData tid;
 	uint16		nlinks;			/* on level 0 */
+	uint16		nchosen;		/* of these, see VxGraphLinks */
 	uint8		level;
 	uint8		state;			/* live, lone or duplicate; free if it takes no
 								 * part */
@@ -51,7 +52,8 @@ typedef enum VxStoreKind
 {
 	VX_STORE_CODES,				/* VxMemCode, by node */
 	VX_STORE_NODES,				/* VxMemNode */
-	VX_STORE_UPPERS,			/* count and m links of an upper layer */
+	VX_STORE_UPPERS,			/* counts and m links of an upper layer: nlinks +
+								 * nchosen << 16 */
 	VX_STORE_ORDER,				/* VxNodeId, by place on disk */
 	VX_N_STORES
 } VxStoreKind;
@@ -172,6 +174,9 @@ VxGraphCode(VxGraph *graph, VxNodeId id)
 /*
  * Links of a node on a layer, and their number.  Others may be changing the
  * list: then what is read is some of its old and some of its new links.
+ *
+ * The first "chosen" links of a list were chosen together as neighbors, none
+ * of which strikes out another; the others were added since.
  */
 static inline VxNodeId *
 VxGraphLinks(VxGraph *graph, VxMemNode *node, int level, int *n)
@@ -184,8 +189,15 @@ VxGraphLinks(VxGraph *graph, VxMemNode *node, int level, int *n)
 		return node->links;
 	}
 	list = VxGraphUnit(graph, VX_STORE_UPPERS, node->other + (uint32) level - 1);
-	*n = (int) *(volatile VxNodeId *) list;
+	*n = (int) (*(volatile VxNodeId *) list & 0xFFFF);
 	return list + 1;
+}
+
+/* How many of a list's links, as VxGraphLinks returned it, are chosen ones */
+static inline int
+VxGraphChosen(const VxMemNode *node, int level, const VxNodeId *links)
+{
+	return level == 0 ? node->nchosen : (int) (links[-1] >> 16);
 }
 
 #endif							/* VX_GRAPH_H */

@@ -308,10 +308,36 @@ StaticAssertDecl(VX_MAX_CANDIDATES > VX_MAX_EF_CONSTRUCTION &&
 typedef void (*VxDistancesFn) (void *arg, int from, const int *others, int n,
 							   float *out);
 
-extern bool VxStrikesOut(float dist, float between);
 extern int	VxSelectNeighbors(const VxCandidate *candidates, int n, int max,
 							  int fill, VxDistancesFn distances, void *arg,
 							  int *selected);
+
+/*
+ * How much farther than a chosen neighbor the node may be for a candidate to
+ * be taken still.  Measured with m = 16, ef_construction = 200, ef_search = 40,
+ * recall@10 / nodes visited: Fashion-MNIST 1.0: .996 / 453, 1.1: .997 / 536,
+ * 1.2: .999 / 560; a quarter of GloVe 1.0: .874 / 1001, 1.1: .893 / 1020, 1.2:
+ * .878 / 961; full lists, as filling up with pruned candidates gives, .894 /
+ * 1064 on the latter, and far more visits on the former.
+ */
+#define VX_PRUNE_SLACK 1.1f
+
+/*
+ * A neighbor at this distance or nearer strikes out a candidate whose distance
+ * from the node is dist (which may be negative, under inner product).
+ */
+static inline float
+VxStrikeLimit(float dist)
+{
+	return dist >= 0 ? dist / VX_PRUNE_SLACK : dist * VX_PRUNE_SLACK;
+}
+
+/* Does it, being "between" apart from the candidate? */
+static inline bool
+VxStrikesOut(float dist, float between)
+{
+	return VxStrikeLimit(dist) >= between;
+}
 
 /*
  * How many links a list keeps, when it overflows or is repaired, even if the

@@ -18,33 +18,6 @@
 #include "hnsw/hnsw.h"
 
 /*
- * How much farther than a chosen neighbor the node may be for a candidate to
- * be taken still.  Measured with m = 16, ef_construction = 200, ef_search = 40,
- * recall@10 / nodes visited: Fashion-MNIST 1.0: .996 / 453, 1.1: .997 / 536,
- * 1.2: .999 / 560; a quarter of GloVe 1.0: .874 / 1001, 1.1: .893 / 1020, 1.2:
- * .878 / 961; full lists, as filling up with pruned candidates gives, .894 /
- * 1064 on the latter, and far more visits on the former.
- */
-#define PRUNE_SLACK 1.1f
-
-/* Distances may be negative, under inner product */
-static inline float
-relax(float dist)
-{
-	return dist >= 0 ? dist / PRUNE_SLACK : dist * PRUNE_SLACK;
-}
-
-/*
- * Is a candidate at distance dist from a node too near to one of the node's
- * neighbors, the two being between apart, to be a neighbor itself?
- */
-bool
-VxStrikesOut(float dist, float between)
-{
-	return relax(dist) >= between;
-}
-
-/*
  * Choose up to max neighbors among n candidates, which are sorted by their
  * distance from the node (algorithm 4 of the paper, without extension, but
  * with some slack): a candidate is taken if it is nearer to the node than to
@@ -72,7 +45,7 @@ VxSelectNeighbors(const VxCandidate *candidates, int n, int max, int fill,
 	for (int i = 0; i < n; i++)
 	{
 		left[i] = i;
-		limit[i] = relax(candidates[i].dist);
+		limit[i] = VxStrikeLimit(candidates[i].dist);
 		taken[i] = n <= Min(max, fill);
 	}
 	if (n <= Min(max, fill))
