@@ -100,6 +100,7 @@ part_build() {
 	echo "system,memory,memory_mb,round,seconds,peak_bytes,index_bytes,node_bytes,vector_bytes,recall,mean_us,p99_us,cpu_us,notices"
 	for round in $(seq "$build_rounds"); do
 		for name in tenth large; do
+			wants "$name" "$memory" || continue
 			mb=$(graph_mb)
 			[ "$name" = large ] || mb=$((mb / 10))
 			for system in $(servers); do
