@@ -556,6 +556,269 @@ COMMENT ON OPERATOR CLASS vector_l1_ops USING hnsw IS
 	'taxicab distance of vectors';
 
 --
+-- Filter columns: what of the values of a type a slot holds is known to the access
+-- method, so these operator classes have no support functions.  Strategies 1 to 5
+-- are those of B-trees, 6 is && and 7 is @> of arrays.
+--
+
+CREATE OPERATOR FAMILY bool_ops USING hnsw;
+COMMENT ON OPERATOR FAMILY bool_ops USING hnsw IS
+	'filter by boolean';
+CREATE OPERATOR CLASS bool_ops
+	DEFAULT FOR TYPE boolean USING hnsw FAMILY bool_ops AS
+	OPERATOR 1 pg_catalog.< (boolean, boolean),
+	OPERATOR 2 pg_catalog.<= (boolean, boolean),
+	OPERATOR 3 pg_catalog.= (boolean, boolean),
+	OPERATOR 4 pg_catalog.>= (boolean, boolean),
+	OPERATOR 5 pg_catalog.> (boolean, boolean);
+COMMENT ON OPERATOR CLASS bool_ops USING hnsw IS
+	'filter column of type boolean';
+
+CREATE OPERATOR FAMILY integer_ops USING hnsw;
+COMMENT ON OPERATOR FAMILY integer_ops USING hnsw IS
+	'filter by integers';
+CREATE OPERATOR CLASS int2_ops
+	DEFAULT FOR TYPE smallint USING hnsw FAMILY integer_ops AS
+	OPERATOR 1 pg_catalog.< (smallint, smallint),
+	OPERATOR 2 pg_catalog.<= (smallint, smallint),
+	OPERATOR 3 pg_catalog.= (smallint, smallint),
+	OPERATOR 4 pg_catalog.>= (smallint, smallint),
+	OPERATOR 5 pg_catalog.> (smallint, smallint);
+COMMENT ON OPERATOR CLASS int2_ops USING hnsw IS
+	'filter column of type smallint';
+CREATE OPERATOR CLASS int4_ops
+	DEFAULT FOR TYPE integer USING hnsw FAMILY integer_ops AS
+	OPERATOR 1 pg_catalog.< (integer, integer),
+	OPERATOR 2 pg_catalog.<= (integer, integer),
+	OPERATOR 3 pg_catalog.= (integer, integer),
+	OPERATOR 4 pg_catalog.>= (integer, integer),
+	OPERATOR 5 pg_catalog.> (integer, integer);
+COMMENT ON OPERATOR CLASS int4_ops USING hnsw IS
+	'filter column of type integer';
+CREATE OPERATOR CLASS int8_ops
+	DEFAULT FOR TYPE bigint USING hnsw FAMILY integer_ops AS
+	OPERATOR 1 pg_catalog.< (bigint, bigint),
+	OPERATOR 2 pg_catalog.<= (bigint, bigint),
+	OPERATOR 3 pg_catalog.= (bigint, bigint),
+	OPERATOR 4 pg_catalog.>= (bigint, bigint),
+	OPERATOR 5 pg_catalog.> (bigint, bigint);
+COMMENT ON OPERATOR CLASS int8_ops USING hnsw IS
+	'filter column of type bigint';
+ALTER OPERATOR FAMILY integer_ops USING hnsw ADD
+	OPERATOR 1 pg_catalog.< (smallint, integer),
+	OPERATOR 2 pg_catalog.<= (smallint, integer),
+	OPERATOR 3 pg_catalog.= (smallint, integer),
+	OPERATOR 4 pg_catalog.>= (smallint, integer),
+	OPERATOR 5 pg_catalog.> (smallint, integer),
+	OPERATOR 1 pg_catalog.< (smallint, bigint),
+	OPERATOR 2 pg_catalog.<= (smallint, bigint),
+	OPERATOR 3 pg_catalog.= (smallint, bigint),
+	OPERATOR 4 pg_catalog.>= (smallint, bigint),
+	OPERATOR 5 pg_catalog.> (smallint, bigint),
+	OPERATOR 1 pg_catalog.< (integer, smallint),
+	OPERATOR 2 pg_catalog.<= (integer, smallint),
+	OPERATOR 3 pg_catalog.= (integer, smallint),
+	OPERATOR 4 pg_catalog.>= (integer, smallint),
+	OPERATOR 5 pg_catalog.> (integer, smallint),
+	OPERATOR 1 pg_catalog.< (integer, bigint),
+	OPERATOR 2 pg_catalog.<= (integer, bigint),
+	OPERATOR 3 pg_catalog.= (integer, bigint),
+	OPERATOR 4 pg_catalog.>= (integer, bigint),
+	OPERATOR 5 pg_catalog.> (integer, bigint),
+	OPERATOR 1 pg_catalog.< (bigint, smallint),
+	OPERATOR 2 pg_catalog.<= (bigint, smallint),
+	OPERATOR 3 pg_catalog.= (bigint, smallint),
+	OPERATOR 4 pg_catalog.>= (bigint, smallint),
+	OPERATOR 5 pg_catalog.> (bigint, smallint),
+	OPERATOR 1 pg_catalog.< (bigint, integer),
+	OPERATOR 2 pg_catalog.<= (bigint, integer),
+	OPERATOR 3 pg_catalog.= (bigint, integer),
+	OPERATOR 4 pg_catalog.>= (bigint, integer),
+	OPERATOR 5 pg_catalog.> (bigint, integer);
+
+CREATE OPERATOR FAMILY oid_ops USING hnsw;
+COMMENT ON OPERATOR FAMILY oid_ops USING hnsw IS
+	'filter by oid';
+CREATE OPERATOR CLASS oid_ops
+	DEFAULT FOR TYPE oid USING hnsw FAMILY oid_ops AS
+	OPERATOR 1 pg_catalog.< (oid, oid),
+	OPERATOR 2 pg_catalog.<= (oid, oid),
+	OPERATOR 3 pg_catalog.= (oid, oid),
+	OPERATOR 4 pg_catalog.>= (oid, oid),
+	OPERATOR 5 pg_catalog.> (oid, oid);
+COMMENT ON OPERATOR CLASS oid_ops USING hnsw IS
+	'filter column of type oid';
+
+CREATE OPERATOR FAMILY float_ops USING hnsw;
+COMMENT ON OPERATOR FAMILY float_ops USING hnsw IS
+	'filter by floating-point numbers';
+CREATE OPERATOR CLASS float4_ops
+	DEFAULT FOR TYPE real USING hnsw FAMILY float_ops AS
+	OPERATOR 1 pg_catalog.< (real, real),
+	OPERATOR 2 pg_catalog.<= (real, real),
+	OPERATOR 3 pg_catalog.= (real, real),
+	OPERATOR 4 pg_catalog.>= (real, real),
+	OPERATOR 5 pg_catalog.> (real, real);
+COMMENT ON OPERATOR CLASS float4_ops USING hnsw IS
+	'filter column of type real';
+CREATE OPERATOR CLASS float8_ops
+	DEFAULT FOR TYPE double precision USING hnsw FAMILY float_ops AS
+	OPERATOR 1 pg_catalog.< (double precision, double precision),
+	OPERATOR 2 pg_catalog.<= (double precision, double precision),
+	OPERATOR 3 pg_catalog.= (double precision, double precision),
+	OPERATOR 4 pg_catalog.>= (double precision, double precision),
+	OPERATOR 5 pg_catalog.> (double precision, double precision);
+COMMENT ON OPERATOR CLASS float8_ops USING hnsw IS
+	'filter column of type double precision';
+ALTER OPERATOR FAMILY float_ops USING hnsw ADD
+	OPERATOR 1 pg_catalog.< (real, double precision),
+	OPERATOR 2 pg_catalog.<= (real, double precision),
+	OPERATOR 3 pg_catalog.= (real, double precision),
+	OPERATOR 4 pg_catalog.>= (real, double precision),
+	OPERATOR 5 pg_catalog.> (real, double precision),
+	OPERATOR 1 pg_catalog.< (double precision, real),
+	OPERATOR 2 pg_catalog.<= (double precision, real),
+	OPERATOR 3 pg_catalog.= (double precision, real),
+	OPERATOR 4 pg_catalog.>= (double precision, real),
+	OPERATOR 5 pg_catalog.> (double precision, real);
+
+CREATE OPERATOR FAMILY numeric_ops USING hnsw;
+COMMENT ON OPERATOR FAMILY numeric_ops USING hnsw IS
+	'filter by numeric';
+CREATE OPERATOR CLASS numeric_ops
+	DEFAULT FOR TYPE numeric USING hnsw FAMILY numeric_ops AS
+	OPERATOR 1 pg_catalog.< (numeric, numeric),
+	OPERATOR 2 pg_catalog.<= (numeric, numeric),
+	OPERATOR 3 pg_catalog.= (numeric, numeric),
+	OPERATOR 4 pg_catalog.>= (numeric, numeric),
+	OPERATOR 5 pg_catalog.> (numeric, numeric);
+COMMENT ON OPERATOR CLASS numeric_ops USING hnsw IS
+	'filter column of type numeric';
+
+CREATE OPERATOR FAMILY datetime_ops USING hnsw;
+COMMENT ON OPERATOR FAMILY datetime_ops USING hnsw IS
+	'filter by dates and timestamps';
+CREATE OPERATOR CLASS date_ops
+	DEFAULT FOR TYPE date USING hnsw FAMILY datetime_ops AS
+	OPERATOR 1 pg_catalog.< (date, date),
+	OPERATOR 2 pg_catalog.<= (date, date),
+	OPERATOR 3 pg_catalog.= (date, date),
+	OPERATOR 4 pg_catalog.>= (date, date),
+	OPERATOR 5 pg_catalog.> (date, date);
+COMMENT ON OPERATOR CLASS date_ops USING hnsw IS
+	'filter column of type date';
+CREATE OPERATOR CLASS timestamp_ops
+	DEFAULT FOR TYPE timestamp without time zone USING hnsw FAMILY datetime_ops AS
+	OPERATOR 1 pg_catalog.< (timestamp without time zone, timestamp without time zone),
+	OPERATOR 2 pg_catalog.<= (timestamp without time zone, timestamp without time zone),
+	OPERATOR 3 pg_catalog.= (timestamp without time zone, timestamp without time zone),
+	OPERATOR 4 pg_catalog.>= (timestamp without time zone, timestamp without time zone),
+	OPERATOR 5 pg_catalog.> (timestamp without time zone, timestamp without time zone);
+COMMENT ON OPERATOR CLASS timestamp_ops USING hnsw IS
+	'filter column of type timestamp without time zone';
+CREATE OPERATOR CLASS timestamptz_ops
+	DEFAULT FOR TYPE timestamp with time zone USING hnsw FAMILY datetime_ops AS
+	OPERATOR 1 pg_catalog.< (timestamp with time zone, timestamp with time zone),
+	OPERATOR 2 pg_catalog.<= (timestamp with time zone, timestamp with time zone),
+	OPERATOR 3 pg_catalog.= (timestamp with time zone, timestamp with time zone),
+	OPERATOR 4 pg_catalog.>= (timestamp with time zone, timestamp with time zone),
+	OPERATOR 5 pg_catalog.> (timestamp with time zone, timestamp with time zone);
+COMMENT ON OPERATOR CLASS timestamptz_ops USING hnsw IS
+	'filter column of type timestamp with time zone';
+ALTER OPERATOR FAMILY datetime_ops USING hnsw ADD
+	OPERATOR 1 pg_catalog.< (timestamp without time zone, date),
+	OPERATOR 2 pg_catalog.<= (timestamp without time zone, date),
+	OPERATOR 3 pg_catalog.= (timestamp without time zone, date),
+	OPERATOR 4 pg_catalog.>= (timestamp without time zone, date),
+	OPERATOR 5 pg_catalog.> (timestamp without time zone, date),
+	OPERATOR 1 pg_catalog.< (timestamp with time zone, date),
+	OPERATOR 2 pg_catalog.<= (timestamp with time zone, date),
+	OPERATOR 3 pg_catalog.= (timestamp with time zone, date),
+	OPERATOR 4 pg_catalog.>= (timestamp with time zone, date),
+	OPERATOR 5 pg_catalog.> (timestamp with time zone, date),
+	OPERATOR 1 pg_catalog.< (timestamp with time zone, timestamp without time zone),
+	OPERATOR 2 pg_catalog.<= (timestamp with time zone, timestamp without time zone),
+	OPERATOR 3 pg_catalog.= (timestamp with time zone, timestamp without time zone),
+	OPERATOR 4 pg_catalog.>= (timestamp with time zone, timestamp without time zone),
+	OPERATOR 5 pg_catalog.> (timestamp with time zone, timestamp without time zone);
+
+CREATE OPERATOR FAMILY time_ops USING hnsw;
+COMMENT ON OPERATOR FAMILY time_ops USING hnsw IS
+	'filter by time of day';
+CREATE OPERATOR CLASS time_ops
+	DEFAULT FOR TYPE time without time zone USING hnsw FAMILY time_ops AS
+	OPERATOR 1 pg_catalog.< (time without time zone, time without time zone),
+	OPERATOR 2 pg_catalog.<= (time without time zone, time without time zone),
+	OPERATOR 3 pg_catalog.= (time without time zone, time without time zone),
+	OPERATOR 4 pg_catalog.>= (time without time zone, time without time zone),
+	OPERATOR 5 pg_catalog.> (time without time zone, time without time zone);
+COMMENT ON OPERATOR CLASS time_ops USING hnsw IS
+	'filter column of type time without time zone';
+
+CREATE OPERATOR FAMILY uuid_ops USING hnsw;
+COMMENT ON OPERATOR FAMILY uuid_ops USING hnsw IS
+	'filter by uuid';
+CREATE OPERATOR CLASS uuid_ops
+	DEFAULT FOR TYPE uuid USING hnsw FAMILY uuid_ops AS
+	OPERATOR 1 pg_catalog.< (uuid, uuid),
+	OPERATOR 2 pg_catalog.<= (uuid, uuid),
+	OPERATOR 3 pg_catalog.= (uuid, uuid),
+	OPERATOR 4 pg_catalog.>= (uuid, uuid),
+	OPERATOR 5 pg_catalog.> (uuid, uuid);
+COMMENT ON OPERATOR CLASS uuid_ops USING hnsw IS
+	'filter column of type uuid';
+
+CREATE OPERATOR FAMILY network_ops USING hnsw;
+COMMENT ON OPERATOR FAMILY network_ops USING hnsw IS
+	'filter by network addresses';
+CREATE OPERATOR CLASS inet_ops
+	DEFAULT FOR TYPE inet USING hnsw FAMILY network_ops AS
+	OPERATOR 1 pg_catalog.< (inet, inet),
+	OPERATOR 2 pg_catalog.<= (inet, inet),
+	OPERATOR 3 pg_catalog.= (inet, inet),
+	OPERATOR 4 pg_catalog.>= (inet, inet),
+	OPERATOR 5 pg_catalog.> (inet, inet);
+COMMENT ON OPERATOR CLASS inet_ops USING hnsw IS
+	'filter column of type inet';
+
+CREATE OPERATOR FAMILY text_ops USING hnsw;
+COMMENT ON OPERATOR FAMILY text_ops USING hnsw IS
+	'filter by equality of text';
+CREATE OPERATOR CLASS text_ops
+	DEFAULT FOR TYPE text USING hnsw FAMILY text_ops AS
+	OPERATOR 3 pg_catalog.= (text, text);
+COMMENT ON OPERATOR CLASS text_ops USING hnsw IS
+	'filter column of type text';
+
+CREATE OPERATOR FAMILY bpchar_ops USING hnsw;
+COMMENT ON OPERATOR FAMILY bpchar_ops USING hnsw IS
+	'filter by equality of character';
+CREATE OPERATOR CLASS bpchar_ops
+	DEFAULT FOR TYPE character USING hnsw FAMILY bpchar_ops AS
+	OPERATOR 3 pg_catalog.= (character, character);
+COMMENT ON OPERATOR CLASS bpchar_ops USING hnsw IS
+	'filter column of type character';
+
+CREATE OPERATOR FAMILY enum_ops USING hnsw;
+COMMENT ON OPERATOR FAMILY enum_ops USING hnsw IS
+	'filter by equality of enums';
+CREATE OPERATOR CLASS enum_ops
+	DEFAULT FOR TYPE anyenum USING hnsw FAMILY enum_ops AS
+	OPERATOR 3 pg_catalog.= (anyenum, anyenum);
+COMMENT ON OPERATOR CLASS enum_ops USING hnsw IS
+	'filter column of type anyenum';
+
+CREATE OPERATOR FAMILY array_ops USING hnsw;
+COMMENT ON OPERATOR FAMILY array_ops USING hnsw IS
+	'filter by elements of arrays';
+CREATE OPERATOR CLASS array_ops
+	DEFAULT FOR TYPE anyarray USING hnsw FAMILY array_ops AS
+	OPERATOR 6 pg_catalog.&& (anyarray, anyarray),
+	OPERATOR 7 pg_catalog.@> (anyarray, anyarray);
+COMMENT ON OPERATOR CLASS array_ops USING hnsw IS
+	'filter column of type anyarray';
+
+--
 -- What can be asked of an index
 --
 
@@ -574,6 +837,7 @@ CREATE FUNCTION vectorx_index_info(
 	OUT free bigint,				-- slots that can be taken
 	OUT levels integer,
 	OUT mean_degree double precision,	-- links of a node on level 0
+	OUT filter_columns integer,
 	OUT slots_per_page integer,
 	OUT node_bytes bigint,			-- node pages: what searches walk through
 	OUT vector_bytes bigint,		-- vector pages: read for the final ranking
@@ -586,10 +850,11 @@ COMMENT ON FUNCTION vectorx_index_info(regclass) IS
 CREATE FUNCTION vectorx_last_scan(
 	OUT hops bigint,				-- nodes whose links were followed
 	OUT nodes_visited bigint,		-- nodes whose distance was estimated
+	OUT nodes_passed bigint,		-- of these, rows that passed the filter
 	OUT pages_touched bigint,		-- accesses to node pages
 	OUT vectors_read bigint,		-- exact distances computed
 	OUT resumes bigint,				-- times the walk went on with a larger beam
-	OUT flat boolean				-- were all node pages read in the end?
+	OUT strategy text				-- walk; resume: with a larger beam; flat: all nodes read
 ) RETURNS record
 	AS 'MODULE_PATHNAME', 'vx_last_scan' LANGUAGE C VOLATILE PARALLEL RESTRICTED;
 COMMENT ON FUNCTION vectorx_last_scan() IS

@@ -30,6 +30,7 @@
 #include "utils/rel.h"
 
 #include "compat.h"
+#include "hnsw/attr.h"
 #include "hnsw/build.h"
 
 /* Rows beyond memory that a participant takes at a time */
@@ -147,6 +148,7 @@ VxBuildInit(VxBuild *build, VxBuildShared *shared, int participant,
 							   shared->nparticipants, shared->counts,
 							   shared->with_codes);
 	build->code = palloc((Size) build->ix->codec.nbytes);
+	build->attrs = palloc((Size) build->ix->attr_size);
 	build->row_context = AllocSetContextCreate(CurrentMemoryContext, "hnsw build row",
 											   ALLOCSET_DEFAULT_SIZES);
 }
@@ -175,6 +177,7 @@ VxBuildReport(VxBuild *build)
 
 /* -------------------------------------------------------------------- steps */
 
+/* Take up a row, whose attributes are in build->attrs */
 static void
 add_row(VxBuild *build, const void *vector, ItemPointer tid)
 {
@@ -188,14 +191,14 @@ add_row(VxBuild *build, const void *vector, ItemPointer tid)
 		node = VxGraphAddNode(graph, vector, tid, &id);
 	if (node == NULL)
 	{
-		VxRowsAppendRest(rows, tid, vector);
+		VxRowsAppendRest(rows, tid, build->attrs, vector);
 		return;
 	}
 	if (rows->with_codes)
 		VxEncodePrepared(&build->ix->codec, vector, graph->query.work, graph->norm,
 						 &factors, build->code);
 	node->participant = (uint16) rows->self;
-	node->row = VxRowsAppendNode(rows, &factors, build->code, vector);
+	node->row = VxRowsAppendNode(rows, &factors, build->code, build->attrs, vector);
 	VxGraphLinkNode(graph, id);
 	pg_atomic_fetch_add_u64(&build->shared->rows_done, 1);
 }
@@ -211,6 +214,7 @@ build_callback(Relation index, ItemPointer tid, Datum *values, bool *isnull,
 	if (isnull[0])
 		return;
 	old = MemoryContextSwitchTo(build->row_context);
+	VxEncodeAttrs(index, build->ix, values, isnull, build->attrs);
 	add_row(build, VxCheckedVector(index, build->ix, values[0], &detoasted), tid);
 	MemoryContextSwitchTo(old);
 	MemoryContextReset(build->row_context);
@@ -235,7 +239,7 @@ load_rows(VxBuild *build, TableScanDesc scan)
 }
 
 static void
-insert_row(VxBuild *build, const void *vector, ItemPointer tid)
+insert_row(VxBuild *build, const void *vector, const uint8 *attrs, ItemPointer tid)
 {
 	MemoryContext old;
 
@@ -243,7 +247,7 @@ insert_row(VxBuild *build, const void *vector, ItemPointer tid)
 	if (build->inserter == NULL)
 		build->inserter = VxInserterCreate(build->index, build->ix);
 	old = MemoryContextSwitchTo(build->row_context);
-	VxInsertVector(build->inserter, vector, tid);
+	VxInsertVector(build->inserter, vector, attrs, tid);
 	MemoryContextSwitchTo(old);
 	MemoryContextReset(build->row_context);
 	pg_atomic_fetch_add_u64(&build->shared->rows_done, 1);
@@ -257,12 +261,14 @@ insert_rest_row(VxBuild *build, uint64 number, char *buffer)
 	const VxRowCounts *counts = build->shared->counts;
 	ItemPointerData tid;
 	const char *vector;
+	const uint8 *attrs;
 	int			participant = 0;
 
 	while (number >= counts[participant].rest)
 		number -= counts[participant++].rest;
-	vector = VxRowsReadRest(build->rows, participant, (uint32) number, buffer, &tid);
-	insert_row(build, vector, &tid);
+	vector = VxRowsReadRest(build->rows, participant, (uint32) number, buffer, &tid,
+							&attrs);
+	insert_row(build, vector, attrs, &tid);
 }
 
 /* Insert rows of the rest until there are none left */
@@ -363,7 +369,7 @@ insert_aside(VxBuild *build)
 		VxRow		row;
 
 		VxRowsReadNode(build->rows, aside->participant, aside->row, buffer, &row);
-		insert_row(build, row.vector, &aside->tid);
+		insert_row(build, row.vector, row.attrs, &aside->tid);
 	}
 	pfree(buffer);
 }

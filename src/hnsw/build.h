@@ -87,6 +87,7 @@ typedef struct VxBuild
 	VxRows	   *rows;
 	VxInserter *inserter;		/* of the rest; NULL before there is any */
 	uint8	   *code;			/* scratch: a code of the index */
+	uint8	   *attrs;			/* scratch: attributes of a row */
 	bool		told_full;		/* leader: the user knows that memory is full */
 	VxAside    *aside;			/* leader */
 	int			naside;

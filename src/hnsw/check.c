@@ -663,7 +663,7 @@ check_row_slot(VxCheck *check, VxNodeId id, VxNodeSlot slot)
 	else if (slot->chain != VX_INVALID_NODE)
 		VxSlotFinding(check, VX_ERROR, "chain", id, tid, "row outside the graph is in a chain");
 	if (tid != NULL)
-		VxCheckRow(check, &slot->tid, vector);
+		VxCheckRow(check, &slot->tid, vector, VxSlotAttrs(slot));
 }
 
 static void

@@ -12,7 +12,7 @@
 #include "utils/snapshot.h"
 #include "utils/tuplesort.h"
 
-#include "hnsw/hnsw.h"
+#include "hnsw/attr.h"
 
 typedef struct VxCheck
 {
@@ -101,7 +101,8 @@ extern void VxCheckReach(VxCheck *check);
 
 /* checkrows.c */
 extern void VxCheckRowsBegin(VxCheck *check);
-extern void VxCheckRow(VxCheck *check, ItemPointer tid, const char *vector);
+extern void VxCheckRow(VxCheck *check, ItemPointer tid, const char *vector,
+					   const uint8 *attrs);
 extern void VxCheckRowsEnd(VxCheck *check);
 
 #endif							/* VX_CHECK_H */

@@ -4,7 +4,8 @@
  *	  The part of vectorx_index_check that compares rows: those of the index with
  *	  each other and with those of the table.
  *
- * A row is a number: its heap TID, 48 bits, and 16 bits of a hash of its vector.
+ * A row is a number: its heap TID, 48 bits, and 16 bits of a hash of its vector and
+ * its attributes.
  * Those of all slots go into one sort, those that a scan of the table finds for
  * this index into another, and both are read side by side.  So memory is
  * bounded by maintenance_work_mem, what is beyond goes to temporary files, and
@@ -51,15 +52,27 @@
 #define HASH_BITS 16
 
 static int64
-row_key(const ItemPointerData *tid, const void *vector, Size size)
+row_key(const ItemPointerData *tid, uint32 hash)
 {
 	uint64		key = ItemPointerGetBlockNumberNoCheck(tid);
 
 	key = key << 16 | ItemPointerGetOffsetNumberNoCheck(tid);
 	key <<= HASH_BITS;
-	if (vector != NULL)
-		key |= hash_bytes(vector, (int) size) & ((1 << HASH_BITS) - 1);
-	return (int64) key;
+	return (int64) (key | (hash & ((1 << HASH_BITS) - 1)));
+}
+
+/* The hash of what a slot has of a row; vector is NULL if it cannot be read */
+static uint32
+row_hash(const VxIndex *ix, const void *vector, const uint8 *attrs)
+{
+	uint32		hash;
+
+	if (vector == NULL)
+		return 0;
+	hash = hash_bytes(vector, ix->codec.vector_bytes);
+	if (ix->attr_size > 0)
+		hash = hash_combine(hash, hash_bytes(attrs, ix->attr_size));
+	return hash;
 }
 
 static inline int64
@@ -92,11 +105,10 @@ VxCheckRowsBegin(VxCheck *check)
 
 /* Take up a row of the index; vector is NULL if it cannot be read */
 void
-VxCheckRow(VxCheck *check, ItemPointer tid, const char *vector)
+VxCheckRow(VxCheck *check, ItemPointer tid, const char *vector, const uint8 *attrs)
 {
 	tuplesort_putdatum(check->rows,
-					   Int64GetDatum(row_key(tid, vector,
-											 (Size) check->ix->codec.vector_bytes)),
+					   Int64GetDatum(row_key(tid, row_hash(check->ix, vector, attrs))),
 					   false);
 }
 
@@ -127,6 +139,7 @@ typedef struct VxTableRows
 	VxCheck    *check;
 	Tuplesortstate *sort;
 	MemoryContext row_context;	/* reset after every row */
+	uint8	   *attrs;			/* of the row */
 } VxTableRows;
 
 static void
@@ -142,8 +155,9 @@ take_table_row(Relation index, ItemPointer tid, Datum *values, bool *isnull,
 	if (isnull[0])
 		return;
 	old = MemoryContextSwitchTo(rows->row_context);
-	key = row_key(tid, VxCheckedVector(index, ix, values[0], &detoasted),
-				  (Size) ix->codec.vector_bytes);
+	VxEncodeAttrs(index, ix, values, isnull, rows->attrs);
+	key = row_key(tid, row_hash(ix, VxCheckedVector(index, ix, values[0], &detoasted),
+								rows->attrs));
 	MemoryContextSwitchTo(old);
 	MemoryContextReset(rows->row_context);
 	tuplesort_putdatum(rows->sort, Int64GetDatum(key), false);
@@ -159,6 +173,7 @@ sort_table_rows(VxCheck *check)
 
 	rows.check = check;
 	rows.sort = begin_sort();
+	rows.attrs = palloc((Size) check->ix->attr_size);
 	rows.row_context = AllocSetContextCreate(CurrentMemoryContext, "hnsw check row",
 											 ALLOCSET_DEFAULT_SIZES);
 	/* as the first scan of CREATE INDEX CONCURRENTLY does it, which ends the scan */
@@ -291,7 +306,7 @@ compare_suspects(const void *a, const void *b)
 static void
 sight(VxSuspects *suspects, VxNodeId id, VxNodeSlot slot)
 {
-	VxSuspect	wanted = {tid_part(row_key(&slot->tid, NULL, 0)), VX_TWICE};
+	VxSuspect	wanted = {tid_part(row_key(&slot->tid, 0)), VX_TWICE};
 	VxSuspect  *found = bsearch(&wanted, suspects->all, (size_t) suspects->n,
 								sizeof(VxSuspect), compare_suspects);
 	VxSighting *sighting;
@@ -356,7 +371,7 @@ confirm(VxSuspects *suspects, const VxSighting *sighting)
 
 	return VxCheckReadSlot(suspects->check, sighting->id, &slot) &&
 		VxStateIsRow(slot.state) && slot.generation == sighting->generation &&
-		tid_part(row_key(&slot.tid, NULL, 0)) == suspects->all[sighting->suspect].tid;
+		tid_part(row_key(&slot.tid, 0)) == suspects->all[sighting->suspect].tid;
 }
 
 /* Report what is confirmed of the n slots that have a suspect's TID */
@@ -384,7 +399,9 @@ judge(VxSuspects *suspects, VxHeapPage *heap, VxSighting *sightings, int n)
 						  "table has no such row");
 		else if (s->suspicion == VX_OTHER_VECTOR)
 			VxSlotFinding(check, VX_ERROR, "vector", sightings[i].id, &tid,
-						  "vector is not that of the row in the table");
+						  check->ix->nattrs == 0 ?
+						  "vector is not that of the row in the table" :
+						  "vector or filter columns are not those of the row in the table");
 		if (first < 0)
 			first = i;
 		else

@@ -9,7 +9,8 @@
  * ceiling of the walk.
  *
  * The rows to be pulled follow from the query's LIMIT and from the selectivity
- * of its filters, which the index does not decide.  All of that is charged as
+ * of those of its filters that the index does not decide; those on its filter
+ * columns make the walk longer.  All of that is charged as
  * startup cost, since the planner would otherwise spread it evenly over all
  * rows of the table.
  *
@@ -30,13 +31,8 @@
 #include "compat.h"
 #include "hnsw/hnsw.h"
 
-/*
- * Nodes that a search with a beam of ef visits: VISITS_FACTOR * m * ef ^
- * VISITS_POWER, which lies between what was measured on Fashion-MNIST (465 at
- * ef 40, 1102 at 160) and on GloVe (973 and 2871), with m = 16.
- */
-#define VISITS_FACTOR 3.0
-#define VISITS_POWER 0.7
+/* Share of a node's cost that it costs to pass it by in a flat pass */
+#define FILTER_SHARE 0.1
 
 /* Share of random_page_cost charged for a page that should be in memory */
 #define CACHED_PAGE_SHARE 0.05
@@ -46,6 +42,7 @@ typedef struct VxCostInput
 	double		rows;			/* in the index */
 	double		node_pages;
 	double		pages;
+	double		share;			/* of the rows, that pass the index's filter */
 	double		wanted;			/* rows that the executor will pull */
 	double		node_cost;		/* CPU, to look at a node */
 	double		vector_cost;	/* CPU, to rank a row exactly */
@@ -69,14 +66,18 @@ flat_cost(const VxCostInput *in)
 	double		per_page = in->node_pages <= effective_cache_size ?
 		seq_page_cost * CACHED_PAGE_SHARE : seq_page_cost;
 
-	return in->node_pages * per_page + in->rows * in->node_cost / 2;
+	return in->node_pages * per_page +
+		in->rows * in->node_cost * (in->share / 2 + (in->share < 1 ? FILTER_SHARE : 0));
 }
 
-/* Cost of a walk with a beam of ef, or of what replaces it */
+/*
+ * Cost of a walk with a beam of ef, which counts rows that pass only, or of what
+ * replaces it
+ */
 static double
 walk_cost(const VxCostInput *in, double ef)
 {
-	double		visits = Min(VISITS_FACTOR * in->m * pow(ef, VISITS_POWER), in->rows);
+	double		visits = Min(VX_VISITS_FACTOR * in->m * pow(ef / in->share, VX_VISITS_POWER), in->rows);
 	double		cost = visits * (in->node_cost + page_cost(in->node_pages));
 
 	return Min(cost, flat_cost(in));
@@ -89,18 +90,34 @@ rank_cost(const VxCostInput *in, double rows)
 				   in->vector_pages * page_cost(in->pages - in->node_pages));
 }
 
-/* Rows that the executor will pull from the index, as far as can be known */
+/* The share of the indexed rows that pass what the index decides */
 static double
-rows_wanted(PlannerInfo *root, IndexPath *path, double rows)
+filter_share(PlannerInfo *root, IndexPath *path)
 {
-	RelOptInfo *rel = path->indexinfo->rel;
-	double		selectivity = rel->tuples > 0 ? rel->rows / rel->tuples : 1;
+	List	   *quals = get_quals_from_indexclauses(path->indexclauses);
+	double		share = clauselist_selectivity(root, quals, path->indexinfo->rel->relid,
+											   JOIN_INNER, NULL);
+
+	return Min(Max(share, 1 / Max(path->indexinfo->tuples, 1)), 1);
+}
+
+/*
+ * Rows that the executor will pull from the index, as far as can be known: of
+ * those that pass the index's filter, it may drop some.
+ */
+static double
+rows_wanted(PlannerInfo *root, IndexPath *path, const VxCostInput *in)
+{
+	IndexOptInfo *info = path->indexinfo;
+	double		table = info->indpred != NIL ? info->tuples : info->rel->tuples;
+	double		passing = in->rows * in->share;
+	double		selectivity = table > 0 ? info->rel->rows / table / in->share : 1;
 
 	if (root->limit_tuples < 0 || bms_membership(root->all_baserels) != BMS_SINGLETON)
-		return Min(rows, vx_ef_search);
+		return Min(passing, vx_ef_search);
 	if (selectivity <= 0)
-		return rows;
-	return Min(rows, root->limit_tuples / selectivity);
+		return passing;
+	return Min(passing, root->limit_tuples / Min(selectivity, 1));
 }
 
 /* Cost of evaluating the ordering operator once */
@@ -153,10 +170,12 @@ vxcostestimate(PlannerInfo *root, IndexPath *path, double loop_count,
 		in.node_cost = cpu_tuple_cost + cpu_operator_cost * ix->codec.nbytes / 128;
 		index_close(index, NoLock);
 	}
-	in.wanted = rows_wanted(root, path, in.rows);
+	in.share = filter_share(root, path);
+	in.wanted = rows_wanted(root, path, &in);
+	*selectivity = in.share;
 
 	ef = Max(in.wanted, vx_ef_search);
 	*startup = walk_cost(&in, ef) +
-		rank_cost(&in, Min(in.rows, in.wanted + vx_ef_search / 2.0));
-	*total = *startup + flat_cost(&in) + rank_cost(&in, in.rows - Min(in.wanted, in.rows));
+		rank_cost(&in, Min(in.rows * in.share, in.wanted + vx_ef_search / 2.0));
+	*total = *startup + flat_cost(&in) + rank_cost(&in, in.rows * in.share - in.wanted);
 }

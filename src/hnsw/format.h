@@ -42,6 +42,10 @@
  * vector is bytes [s * vector_size, (s + 1) * vector_size) of the contents of
  * the stripe's vector pages laid end to end, each VX_PAGE_BYTES of them.
  *
+ * The attributes begin with a bit for each filter column, set where it is NULL,
+ * in whole bytes; the columns follow, in the order of the index, each of the
+ * width of its kind and zero where it is NULL.  What is in them, attr.c tells.
+ *
  * All-zero pages are legal: a node page of free slots, a vector page of no
  * vectors.  pd_lower is the end of the bytes that were ever written, so that
  * page images are no larger than that; what lies beyond reads as zero.
@@ -51,6 +55,7 @@
 #ifndef VX_FORMAT_H
 #define VX_FORMAT_H
 
+#include "pg_config_manual.h"
 #include "storage/block.h"
 #include "storage/bufpage.h"
 #include "storage/itemptr.h"
@@ -85,6 +90,28 @@ typedef VxPageSpecialData *VxPageSpecial;
 
 #define VX_PAGE_BYTES \
 	(BLCKSZ - MAXALIGN(SizeOfPageHeaderData) - MAXALIGN(sizeof(VxPageSpecialData)))
+
+/* What a filter column has in a slot; see attr.c */
+typedef enum VxAttrKind
+{
+	VX_ATTR_NONE = 0,
+	VX_ATTR_BOOL,				/* 1 byte */
+	VX_ATTR_INT2,				/* 2 bytes */
+	VX_ATTR_INT4,				/* 4 bytes: integer, date */
+	VX_ATTR_INT8,				/* 8 bytes: bigint, time, timestamps */
+	VX_ATTR_OID,				/* 4 bytes: oid, enums */
+	VX_ATTR_FLOAT4,				/* 4 bytes */
+	VX_ATTR_FLOAT8,				/* 8 bytes */
+	VX_ATTR_UUID,				/* 16 bytes */
+	VX_ATTR_NUMERIC,			/* 8 bytes: the nearest float8 */
+	VX_ATTR_INET,				/* 8 bytes: the beginning of the address */
+	VX_ATTR_HASH,				/* 8 bytes: a hash */
+	VX_ATTR_ARRAY,				/* 16 bytes: hashes of elements */
+	VX_N_ATTR_KINDS
+} VxAttrKind;
+
+/* Filter columns of an index, at most */
+#define VX_MAX_ATTRS (INDEX_MAX_KEYS - 1)
 
 /* States of a slot.  Zero must be free: new pages are zero. */
 typedef enum VxSlotState
@@ -128,8 +155,7 @@ typedef struct VxUpperSlotData
 typedef VxUpperSlotData *VxUpperSlot;
 
 /*
- * The metapage.  All but the last three members are fixed when the index is
- * created.
+ * The metapage.  Most of its members are fixed when the index is created.
  */
 typedef struct VxMetaPageData
 {
@@ -155,6 +181,10 @@ typedef struct VxMetaPageData
 	VxNodeId	entry;			/* entry point, or VX_INVALID_NODE */
 	uint32		dead;			/* 1 if vacuum marked slots dead that no repair
 								 * has freed since */
+
+	/* unchanging again */
+	uint8		attr_kinds[VX_MAX_ATTRS];	/* VxAttrKind of the filter columns,
+											 * VX_ATTR_NONE after the last */
 } VxMetaPageData;
 
 typedef VxMetaPageData *VxMetaPage;

@@ -151,6 +151,9 @@ vx_hnswhandler(PG_FUNCTION_ARGS)
 	am->amsupport = VX_N_PROCS;
 	am->amoptsprocnum = 0;
 	am->amcanorderbyop = true;
+	am->amcanmulticol = true;
+	am->amsearcharray = true;
+	am->amsearchnulls = true;
 	am->amoptionalkey = true;
 	am->amusemaintenanceworkmem = false;
 	am->amparallelvacuumoptions = VACUUM_OPTION_PARALLEL_BULKDEL |

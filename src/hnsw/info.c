@@ -141,8 +141,8 @@ vx_index_info(PG_FUNCTION_ARGS)
 	const VxIndex *ix = VxGetIndex(index);
 	VxCensus	census;
 	TupleDesc	desc;
-	Datum		values[17];
-	bool		nulls[17] = {0};
+	Datum		values[18];
+	bool		nulls[18] = {0};
 	int			n = 0;
 	uint32		nstripes;
 	BlockNumber nblocks;
@@ -171,6 +171,7 @@ vx_index_info(PG_FUNCTION_ARGS)
 	values[n++] = Int32GetDatum(census.top_level + 1);
 	values[n++] = Float8GetDatum(census.states[VX_SLOT_LIVE] == 0 ? 0 :
 								 (double) census.links / (double) census.states[VX_SLOT_LIVE]);
+	values[n++] = Int32GetDatum(ix->nattrs);
 	values[n++] = Int32GetDatum(ix->slots_per_page);
 	values[n++] = Int64GetDatum((int64) nstripes * BLCKSZ);
 	values[n++] = Int64GetDatum(((int64) nblocks - 1 - (int64) nstripes) * BLCKSZ);
@@ -183,23 +184,32 @@ vx_index_info(PG_FUNCTION_ARGS)
 
 /* ----------------------------------------------------------------- last_scan */
 
+static const char *
+strategy_name(const VxWalkStats *stats)
+{
+	return stats->flat_passes > 0 ? "flat" : stats->resumes > 0 ? "resume" : "walk";
+}
+
 VX_FUNCTION(vx_last_scan);
 Datum
 vx_last_scan(PG_FUNCTION_ARGS)
 {
 	TupleDesc	desc;
-	Datum		values[6];
-	bool		nulls[6] = {0};
+	Datum		values[7];
+	bool		nulls[7] = {0};
+	int			n = 0;
 
 	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE ||
 		desc->natts != lengthof(values))
 		elog(ERROR, "unexpected result type of vectorx_last_scan");
-	values[0] = Int64GetDatum(VxLastScan.hops);
-	values[1] = Int64GetDatum(VxLastScan.visited);
-	values[2] = Int64GetDatum(VxLastScan.pages);
-	values[3] = Int64GetDatum(VxLastScan.vectors);
-	values[4] = Int64GetDatum(VxLastScan.resumes);
-	values[5] = BoolGetDatum(VxLastScan.flat_passes > 0);
+	values[n++] = Int64GetDatum(VxLastScan.hops);
+	values[n++] = Int64GetDatum(VxLastScan.visited);
+	values[n++] = Int64GetDatum(VxLastScan.passed);
+	values[n++] = Int64GetDatum(VxLastScan.pages);
+	values[n++] = Int64GetDatum(VxLastScan.vectors);
+	values[n++] = Int64GetDatum(VxLastScan.resumes);
+	values[n++] = CStringGetTextDatum(strategy_name(&VxLastScan));
+	Assert(n == lengthof(values));
 	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(desc, values, nulls)));
 }
 
@@ -328,7 +338,7 @@ search_sample(VxRecall *recall, VxSearch *search, const VxSample *sample)
 	int			returned = 0;
 	int			found = 0;
 
-	VxSearchStart(search, sample->vector);
+	VxSearchStart(search, sample->vector, NULL);
 	while (returned < sample->n && VxSearchNext(search, &tid, &distance, &id))
 	{
 		CHECK_FOR_INTERRUPTS();

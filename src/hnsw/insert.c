@@ -33,7 +33,7 @@
 #include "utils/memutils.h"
 #include "utils/rel.h"
 
-#include "hnsw/hnsw.h"
+#include "hnsw/attr.h"
 #include "type/vector.h"
 
 /* Neighbors chosen for a node on one layer, nearest first */
@@ -56,6 +56,7 @@ struct VxInserter
 	VxNodeId	self;			/* the node itself, if it is there already */
 	VxFactors	factors;
 	uint8	   *code;
+	uint8	   *attrs;			/* room for its attributes */
 
 	/* mutable, kept for the next row */
 	VxQuery		query;
@@ -103,6 +104,7 @@ VxInserterCreate(Relation index, const VxIndex *ix)
 	ins->row_context = AllocSetContextCreate(CurrentMemoryContext, "hnsw insert row",
 											 ALLOCSET_DEFAULT_SIZES);
 	ins->code = palloc((Size) ix->codec.nbytes);
+	ins->attrs = palloc((Size) ix->attr_size);
 	ins->other = palloc((Size) ix->codec.vector_bytes);
 	ins->neighbors = palloc(sizeof(VxNeighbors) * (Size) (ix->max_level + 1));
 	VxQueryInit(&ins->query, &ix->codec, palloc(VxQueryMemory(&ix->codec)));
@@ -341,11 +343,12 @@ insert_node(VxInserter *ins, VxNewRow *row, VxEntry entry)
 }
 
 /*
- * Insert a vector, which has the dimensions of the index, for a heap TID.  May
- * leave memory in the current context.
+ * Insert a vector, which has the dimensions of the index, with the row's
+ * attributes, for a heap TID.  May leave memory in the current context.
  */
 void
-VxInsertVector(VxInserter *ins, const void *vector, ItemPointer tid)
+VxInsertVector(VxInserter *ins, const void *vector, const uint8 *attrs,
+			   ItemPointer tid)
 {
 	const VxIndex *ix = ins->ix;
 	VxNewRow	row = {0};
@@ -360,6 +363,7 @@ VxInsertVector(VxInserter *ins, const void *vector, ItemPointer tid)
 	row.code = ins->code;
 	row.tid = *tid;
 	row.vector = vector;
+	row.attrs = attrs;
 	row.state = VX_SLOT_LIVE;
 	row.head = VX_INVALID_NODE;
 
@@ -480,7 +484,9 @@ vxinsert(Relation index, Datum *values, bool *isnull, ItemPointer tid,
 		return false;
 	ins = statement_inserter(index, info);
 	old = MemoryContextSwitchTo(ins->row_context);
-	VxInsertVector(ins, VxCheckedVector(index, ins->ix, values[0], &detoasted), tid);
+	VxEncodeAttrs(index, ins->ix, values, isnull, ins->attrs);
+	VxInsertVector(ins, VxCheckedVector(index, ins->ix, values[0], &detoasted),
+				   ins->attrs, tid);
 	MemoryContextSwitchTo(old);
 	MemoryContextReset(ins->row_context);
 	return false;

@@ -19,7 +19,7 @@
 #include "utils/memutils.h"
 #include "utils/rel.h"
 
-#include "hnsw/hnsw.h"
+#include "hnsw/attr.h"
 
 #define VX_SLOT_HEADER_SIZE ((int) sizeof(VxNodeSlotData))
 
@@ -125,18 +125,20 @@ VxFillMeta(Relation index, VxMetaPage meta)
 	int			dims = indexed_dims(index, space);
 	VxCodec		codec;
 
+	memset(meta, 0, sizeof(*meta));
+	VxAttrsFromIndex(index, meta);
 	if (ef < 2 * m)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("ef_construction must be greater than or equal to 2 * m")));
 	if (!VxCodecInit(&codec, space->element, space->metric, dims, bits,
-					 (int) VX_PAGE_BYTES - VX_SLOT_HEADER_SIZE - link_bytes))
+					 (int) VX_PAGE_BYTES - VX_SLOT_HEADER_SIZE - meta->attr_size -
+					 link_bytes))
 		ereport(ERROR,
 				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
-				 errmsg("code of %d dimensions does not fit on a page with m = %d",
-						dims, m)));
+				 errmsg("code of %d dimensions does not fit on a page with m = %d and %d bytes of filter columns",
+						dims, m, meta->attr_size)));
 
-	memset(meta, 0, sizeof(*meta));
 	meta->magic = VX_MAGIC;
 	meta->version = VX_FORMAT_VERSION;
 	meta->dims = (uint32) dims;
@@ -146,8 +148,7 @@ VxFillMeta(Relation index, VxMetaPage meta)
 	meta->code_bits = (uint16) codec.bits;
 	meta->m = (uint16) m;
 	meta->ef_construction = (uint16) ef;
-	meta->attr_size = 0;
-	meta->code_offset = (uint16) VX_SLOT_HEADER_SIZE;
+	meta->code_offset = (uint16) (VX_SLOT_HEADER_SIZE + meta->attr_size);
 	meta->link_offset = (uint16) (meta->code_offset + INTALIGN(codec.nbytes));
 	meta->slot_size = (uint16) (meta->link_offset + link_bytes);
 	meta->slots_per_page = (uint16) (VX_PAGE_BYTES / meta->slot_size);
@@ -212,7 +213,9 @@ VxMetaLayout(const VxMetaPageData *meta, VxIndex *ix, const char **wrong)
 		ix->vector_pages = meta->vector_pages;
 		ix->max_level = meta->max_level;
 		ix->skip_wal = false;
-		return true;
+		if (VxAttrsLayout(meta, ix))
+			return true;
+		*wrong = "impossible filter columns";
 	}
 	return false;
 }
@@ -265,6 +268,8 @@ VxGetIndex(Relation index)
 
 		VxLayoutFromMeta(index, meta, ix);
 		UnlockReleaseBuffer(buffer);
+		if (!VxAttrsMatch(index, ix))
+			VxDamaged(index, VX_META_BLOCK, "other columns");
 		index->rd_amcache = MemoryContextAlloc(index->rd_indexcxt, sizeof(VxIndex));
 		memcpy(index->rd_amcache, ix, sizeof(VxIndex));
 	}
@@ -876,6 +881,8 @@ fill_slot(const VxIndex *ix, VxNodeId id, VxNodeSlot slot, const VxNewRow *row)
 	slot->chain = VX_INVALID_NODE;
 	slot->upper = row->head;	/* invalid, unless it is a duplicate's */
 	slot->factors = row->factors;
+	if (ix->attr_size > 0)
+		memcpy(VxSlotAttrs(slot), row->attrs, (Size) ix->attr_size);
 	memcpy(VxSlotCode(ix, slot), row->code, (Size) ix->codec.nbytes);
 	memset(VxSlotLinks(ix, slot), 0xFF, 2 * (Size) ix->m * sizeof(VxNodeId));
 	if (row->nlinks > 0)

@@ -31,6 +31,7 @@ struct VxReader
 	/* mutable */
 	VxNodeId	nnodes;			/* ids below this have pages */
 	char	   *scratch;		/* copies of slots that were read under lock */
+	const VxFilter *filter;		/* of the search, or NULL */
 	float		near;			/* nodes nearer than this may be expanded soon */
 };
 

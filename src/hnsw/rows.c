@@ -13,8 +13,8 @@
  * tells where it is.
  *
  *	of a node:	factors and code of the index, if they are not in the node;
- *				vector, unless it is the code
- *	the rest:	heap TID, vector
+ *				attributes; vector, unless it is the code
+ *	the rest:	heap TID, attributes, vector
  *
  *-------------------------------------------------------------------------
  */
@@ -46,10 +46,11 @@ VxRowsCreate(const VxIndex *ix, SharedFileSet *fileset, int self,
 	rows->with_codes = with_codes;
 	if (with_codes)
 		rows->code_bytes = INTALIGN(sizeof(VxFactors) + (Size) ix->codec.nbytes);
-	rows->node_bytes = rows->code_bytes;
+	rows->node_bytes = rows->code_bytes + (Size) ix->attr_size;
 	if (ix->codec.kind != VX_CODE_RAW)
 		rows->node_bytes += vector_bytes;
-	rows->rest_bytes = MAXALIGN(sizeof(ItemPointerData)) + vector_bytes;
+	rows->rest_bytes = MAXALIGN(sizeof(ItemPointerData)) + (Size) ix->attr_size +
+		vector_bytes;
 	rows->files = palloc0(sizeof(BufFile *) * (Size) nparticipants);
 	rows->counts = counts;
 	return rows;
@@ -101,7 +102,7 @@ write_bytes(BufFile *file, const void *bytes, Size size)
  */
 uint32
 VxRowsAppendNode(VxRows *rows, const VxFactors *factors, const uint8 *code,
-				 const void *vector)
+				 const uint8 *attrs, const void *vector)
 {
 	VxRowCounts *counts = &rows->counts[rows->self];
 	Size		code_bytes = (Size) rows->ix->codec.nbytes;
@@ -115,18 +116,23 @@ VxRowsAppendNode(VxRows *rows, const VxFactors *factors, const uint8 *code,
 		write_bytes(own_file(rows), &zero,
 					rows->code_bytes - sizeof(VxFactors) - code_bytes);
 	}
+	if (rows->ix->attr_size > 0)
+		write_bytes(own_file(rows), attrs, (Size) rows->ix->attr_size);
 	if (rows->ix->codec.kind != VX_CODE_RAW)
 		write_bytes(own_file(rows), vector, (Size) rows->ix->codec.vector_bytes);
 	return counts->nodes++;
 }
 
 void
-VxRowsAppendRest(VxRows *rows, ItemPointer tid, const void *vector)
+VxRowsAppendRest(VxRows *rows, ItemPointer tid, const uint8 *attrs,
+				 const void *vector)
 {
 	char		head[MAXALIGN(sizeof(ItemPointerData))] = {0};
 
 	memcpy(head, tid, sizeof(ItemPointerData));
 	write_bytes(own_file(rows), head, sizeof(head));
+	if (rows->ix->attr_size > 0)
+		write_bytes(own_file(rows), attrs, (Size) rows->ix->attr_size);
 	write_bytes(own_file(rows), vector, (Size) rows->ix->codec.vector_bytes);
 	rows->counts[rows->self].rest++;
 }
@@ -174,20 +180,22 @@ VxRowsReadNode(VxRows *rows, int participant, uint32 row, char *buffer, VxRow *o
 	if (rows->with_codes)
 		memcpy(&out->factors, buffer, sizeof(VxFactors));
 	out->code = (uint8 *) buffer + sizeof(VxFactors);
-	out->vector = buffer + rows->code_bytes;
+	out->attrs = (uint8 *) buffer + rows->code_bytes;
+	out->vector = buffer + rows->code_bytes + rows->ix->attr_size;
 }
 
 /* Read row i of the rest, likewise (rest_bytes); returns its vector */
 const char *
 VxRowsReadRest(VxRows *rows, int participant, uint32 i, char *buffer,
-			   ItemPointer tid)
+			   ItemPointer tid, const uint8 **attrs)
 {
 	uint64		begin = (uint64) rows->counts[participant].nodes * rows->node_bytes;
 
 	read_bytes(rows, participant, begin + (uint64) i * rows->rest_bytes, buffer,
 			   rows->rest_bytes);
 	memcpy(tid, buffer, sizeof(ItemPointerData));
-	return buffer + MAXALIGN(sizeof(ItemPointerData));
+	*attrs = (uint8 *) buffer + MAXALIGN(sizeof(ItemPointerData));
+	return buffer + MAXALIGN(sizeof(ItemPointerData)) + rows->ix->attr_size;
 }
 
 void

@@ -20,11 +20,12 @@ typedef struct VxRowCounts
 	uint32		rest;			/* rows after those, still to be inserted */
 } VxRowCounts;
 
-/* A row of a node: index code with its factors, if kept, and vector */
+/* A row of a node: index code with its factors, if kept, attributes, vector */
 typedef struct VxRow
 {
 	VxFactors	factors;
 	const uint8 *code;
+	const uint8 *attrs;
 	const char *vector;
 } VxRow;
 
@@ -49,13 +50,15 @@ extern VxRows *VxRowsCreate(const VxIndex *ix, SharedFileSet *fileset, int self,
 							bool with_codes);
 extern bool VxRowsFull(const VxRows *rows);
 extern uint32 VxRowsAppendNode(VxRows *rows, const VxFactors *factors,
-							   const uint8 *code, const void *vector);
-extern void VxRowsAppendRest(VxRows *rows, ItemPointer tid, const void *vector);
+							   const uint8 *code, const uint8 *attrs,
+							   const void *vector);
+extern void VxRowsAppendRest(VxRows *rows, ItemPointer tid, const uint8 *attrs,
+							 const void *vector);
 extern void VxRowsShare(VxRows *rows);
 extern void VxRowsReadNode(VxRows *rows, int participant, uint32 row,
 						   char *buffer, VxRow *out);
 extern const char *VxRowsReadRest(VxRows *rows, int participant, uint32 i,
-								  char *buffer, ItemPointer tid);
+								  char *buffer, ItemPointer tid, const uint8 **attrs);
 extern void VxRowsClose(VxRows *rows);
 
 #endif							/* VX_ROWS_H */

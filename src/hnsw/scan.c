@@ -31,10 +31,21 @@
 #include "utils/rel.h"
 
 #include "compat.h"
-#include "hnsw/hnsw.h"
+#include "hnsw/attr.h"
+#include "hnsw/reader.h"
 
 /* A walk that visits more than this share of the nodes is dearer than a flat pass */
 #define FLAT_SHARE 4
+
+/*
+ * Costs of a filtered search: of visiting a node, and of estimating one in a
+ * flat pass, both in units of passing by one there that does not pass.
+ */
+#define VISIT_COST 8.0
+#define ESTIMATE_COST 2.0
+
+/* Visits after which a filtered walk looks for the first time at what it found */
+#define FIRST_CHECK 256
 
 /*
  * Lower bounds lie this many standard deviations below the estimate.  Measured
@@ -53,6 +64,7 @@ typedef struct VxHit
 	VxNodeId	id;
 	uint16		generation;
 	bool		exact;			/* which of the two key is */
+	bool		passes;			/* the filter; else its chain may have rows */
 } VxHit;
 
 struct VxSearch
@@ -66,6 +78,7 @@ struct VxSearch
 	void	   *scratch;		/* a vector read for ranking */
 
 	/* settings, as of the start of this search */
+	const VxFilter *filter;		/* rows to be returned; NULL for all */
 	int			ef;
 	VxIterativeScan iterative;
 	int64		max_tuples;
@@ -76,6 +89,7 @@ struct VxSearch
 	VxWalkStats stats;
 	bool		ranked;			/* false: every distance is NULL or NaN */
 	bool		started;
+	bool		dear;			/* to walk on would cost more than a flat pass */
 	bool		flat;			/* the graph is of no more use */
 	bool		flat_more;		/* the last flat pass left rows out */
 	int64		quota;			/* rows to return before the walk resumes */
@@ -152,8 +166,8 @@ sift_down(VxHit *hits, int n, int i)
 }
 
 /* Append a hit; the heap is one again after heapify or sift_up */
-static void
-append_hit(VxSearch *search, double key, VxNodeId id, uint16 generation, bool exact)
+static VxHit *
+append_hit(VxSearch *search, double key, VxNodeId id, uint16 generation)
 {
 	VxHit	   *hit;
 
@@ -162,7 +176,9 @@ append_hit(VxSearch *search, double key, VxNodeId id, uint16 generation, bool ex
 	hit->key = key;
 	hit->id = id;
 	hit->generation = generation;
-	hit->exact = exact;
+	hit->exact = false;
+	hit->passes = true;
+	return hit;
 }
 
 static void
@@ -228,7 +244,7 @@ queue_found(VxSearch *search, double bound)
 		if (key > bound)
 			walk->found[left++] = *v;
 		else
-			append_hit(search, key, v->id, v->generation, false);
+			append_hit(search, key, v->id, v->generation)->passes = v->passes;
 	}
 	walk->nfound = left;
 	heapify(search->hits, search->nhits);
@@ -265,6 +281,49 @@ flat_threshold(const VxSearch *search)
 }
 
 /*
+ * Is it cheaper to read all nodes than to walk on?  Few pass the filter, or few
+ * of those near the query do, by the share of the nodes visited so far: the beam
+ * fills when as many have been seen as an unfiltered search sees with a beam
+ * that is larger in proportion.
+ */
+static bool
+flat_is_cheaper(const VxSearch *search)
+{
+	const VxWalk *walk = &search->walk;
+	double		nodes = walk->nnodes;
+	double		visited = (double) search->stats.visited;
+	double		share = Min(((double) search->stats.passed + 0.5) / (visited + 1), 1);
+	double		visits = VX_VISITS_FACTOR * search->ix->m *
+		pow(walk->beam_size / share, VX_VISITS_POWER);
+
+	return may_go_flat(search) &&
+		(Min(visits, nodes) - visited) * VISIT_COST > nodes * (1 + share * ESTIMATE_COST);
+}
+
+/*
+ * Walk level 0, up to max_visits.  A filtered walk looks from time to time
+ * whether it gets anywhere.
+ */
+static void
+run_walk(VxSearch *search, int64 max_visits)
+{
+	for (int64 check = FIRST_CHECK;; check *= 2)
+	{
+		int64		limit = search->filter ? Min(max_visits, check) : max_visits;
+
+		if (search->stats.visited < limit)
+			VxWalkRun(&search->walk, 0, limit);
+		if (search->stats.visited < limit || limit == max_visits)
+			return;
+		if (flat_is_cheaper(search))
+		{
+			search->dear = true;
+			return;
+		}
+	}
+}
+
+/*
  * First stage of the walk: down to level 0, then a beam of ef.  If the entry
  * point is no node any more, vacuum has just replaced it: look again.
  */
@@ -284,7 +343,7 @@ start_walk(VxSearch *search)
 		entered = VxWalkDescend(walk, &entry, 0);
 	}
 	if (entered)
-		VxWalkRun(walk, 0, flat_threshold(search));
+		run_walk(search, flat_threshold(search));
 	queue_beam(search);
 }
 
@@ -303,7 +362,7 @@ resume_walk(VxSearch *search)
 	VxWalkBeam(walk, search->step);
 	for (int i = 0; i < search->nhits; i++)
 		VxWalkBeamAdd(walk, (float) search->hits[i].key);
-	VxWalkRun(walk, 0, Min(max_visits, Max(search->max_tuples, 1)));
+	run_walk(search, Min(max_visits, Max(search->max_tuples, 1)));
 	queue_beam(search);
 }
 
@@ -312,7 +371,7 @@ walk_is_spent(const VxSearch *search)
 {
 	const VxWalk *walk = &search->walk;
 
-	return (walk->nopen == 0 && walk->ndeferred == 0) ||
+	return (walk->nopen == 0 && walk->ndeferred == 0) || search->dear ||
 		search->stats.visited >= flat_threshold(search) ||
 		VxWalkMemory(walk) + sizeof(VxHit) * (Size) (search->max_hits + search->max_late) >
 		search->max_memory;
@@ -340,7 +399,7 @@ best_add(VxBest *best, double key, VxNodeId id, uint16 generation, bool exact)
 			return;
 		pop_hit(search);
 	}
-	append_hit(search, -key, id, generation, exact);
+	append_hit(search, -key, id, generation)->exact = exact;
 	sift_up(search->hits, search->nhits - 1);
 }
 
@@ -350,10 +409,15 @@ flat_page(VxBest *best, Page page, uint32 stripe)
 {
 	VxSearch   *search = best->search;
 	const VxIndex *ix = search->ix;
+	bool		pass[VX_PAGE_BYTES / sizeof(VxNodeSlotData)];
 	int			s = 0;
 
 	if (PageIsNew(page))
 		return;
+	for (int i = 0; i < ix->slots_per_page; i++)
+		pass[i] = VxStateIsRow(((VxNodeSlot) VxPageSlot(ix, page, i))->state);
+	if (search->filter)
+		VxFilterPage(search->filter, ix, page, pass);
 	while (s < ix->slots_per_page)
 	{
 		const uint8_t *codes[VX_ESTIMATE_MAX];
@@ -370,7 +434,7 @@ flat_page(VxBest *best, Page page, uint32 stripe)
 			VxNodeSlot	slot = VxPageSlot(ix, page, s);
 			VxNodeId	id = VxMakeNodeId(ix, stripe, s);
 
-			if (!VxStateIsRow(slot->state) || VxIdSetHas(&search->returned, id))
+			if (!pass[s] || VxIdSetHas(&search->returned, id))
 				continue;
 			ids[n] = id;
 			generations[n] = slot->generation;
@@ -490,7 +554,7 @@ search_begin(VxSearch *search)
 		return;
 	}
 	start_walk(search);
-	if (search->stats.visited >= flat_threshold(search))
+	if (search->dear || search->stats.visited >= flat_threshold(search))
 		go_flat(search);
 }
 
@@ -542,7 +606,7 @@ confirm_hit(VxSearch *search, const VxHit *hit, ItemPointer tid)
 		search->chain_restarts = 0;
 		search->chain_steps = 0;
 	}
-	if (!VxStateIsRow(slot.state))
+	if (!VxStateIsRow(slot.state) || !hit->passes)
 		return false;
 	take_tid(search, hit->id, &slot, tid);
 	return true;
@@ -576,6 +640,7 @@ next_in_chain(VxSearch *search, ItemPointer tid, VxNodeId *id)
 	while (search->chain_next != VX_INVALID_NODE)
 	{
 		VxNodeSlotData slot;
+		bool		passes;
 
 		CHECK_FOR_INTERRUPTS();
 		*id = search->chain_next;
@@ -586,7 +651,7 @@ next_in_chain(VxSearch *search, ItemPointer tid, VxNodeId *id)
 					  "chain of duplicates without an end");
 		if ((*id >= search->returned.universe &&
 			 *id >= VxCurrentNodes(search->index, search->ix)) ||
-			!VxReadSlot(search->index, search->ix, *id, &slot, NULL, NULL) ||
+			!VxReadRow(search->index, search->ix, *id, search->filter, &slot, &passes) ||
 			(slot.state != VX_SLOT_DUPLICATE && slot.state != VX_SLOT_DUPLICATE_DEAD) ||
 			slot.upper != search->chain_head)
 		{
@@ -594,7 +659,7 @@ next_in_chain(VxSearch *search, ItemPointer tid, VxNodeId *id)
 			continue;
 		}
 		search->chain_next = slot.chain;
-		if (slot.state == VX_SLOT_DUPLICATE && VxIdSetAdd(&search->returned, *id))
+		if (slot.state == VX_SLOT_DUPLICATE && passes && VxIdSetAdd(&search->returned, *id))
 		{
 			take_tid(search, *id, &slot, tid);
 			return true;
@@ -676,6 +741,8 @@ VxSearchNext(VxSearch *search, ItemPointer tid, double *distance, VxNodeId *id)
 {
 	VxHit		hit;
 
+	if (search->filter && search->filter->never)
+		return false;
 	if (!search->started)
 		search_begin(search);
 	if (next_in_chain(search, tid, id))
@@ -721,10 +788,10 @@ VxSearchBegin(Relation index, const VxIndex *ix)
 
 /*
  * Start the search anew with a vector, or with NULL, to which every row is as
- * near as any other.
+ * near as any other, for rows that pass a filter, which must outlive it.
  */
 void
-VxSearchStart(VxSearch *search, const void *vector)
+VxSearchStart(VxSearch *search, const void *vector, const VxFilter *filter)
 {
 	const VxCodec *codec = &search->ix->codec;
 
@@ -736,7 +803,10 @@ VxSearchStart(VxSearch *search, const void *vector)
 	VxWalkReset(&search->walk);
 	VxIdSetReset(&search->returned, search->walk.nnodes);
 	memset(&search->stats, 0, sizeof(search->stats));
+	search->filter = filter;
+	search->walk.reader->filter = filter;
 	search->started = false;
+	search->dear = false;
 	search->flat = false;
 	search->flat_more = false;
 	search->late_sorted = false;
@@ -770,6 +840,8 @@ typedef struct VxScanState
 	const VxIndex *ix;
 	MemoryContext context;		/* of all the search needs */
 	VxSearch   *search;
+	MemoryContext filter_context;	/* of the filter; reset by every scan */
+	VxFilter   *filter;
 	bool		started;
 } VxScanState;
 
@@ -782,6 +854,8 @@ vxbeginscan(Relation index, int nkeys, int norderbys)
 	state->ix = VxGetIndex(index);
 	state->context = AllocSetContextCreate(CurrentMemoryContext, "hnsw scan",
 										   ALLOCSET_DEFAULT_SIZES);
+	state->filter_context = AllocSetContextCreate(CurrentMemoryContext, "hnsw filter",
+												  ALLOCSET_SMALL_SIZES);
 	scan->opaque = state;
 	return scan;
 }
@@ -823,11 +897,15 @@ start_scan(IndexScanDesc scan)
 		MemoryContextReset(state->context);
 		state->search = NULL;
 	}
-	old = MemoryContextSwitchTo(state->context);
+	MemoryContextReset(state->filter_context);
+	old = MemoryContextSwitchTo(state->filter_context);
+	state->filter = VxFilterFromKeys(scan->indexRelation, state->ix, scan->keyData,
+									 scan->numberOfKeys);
+	MemoryContextSwitchTo(state->context);
 	if (state->search == NULL)
 		state->search = VxSearchBegin(scan->indexRelation, state->ix);
 	if (scan->orderByData->sk_flags & SK_ISNULL)
-		VxSearchStart(state->search, NULL);
+		VxSearchStart(state->search, NULL, state->filter);
 	else
 	{
 		Datum		value = scan->orderByData->sk_argument;
@@ -835,7 +913,7 @@ start_scan(IndexScanDesc scan)
 		const void *vector = VxCheckedVector(scan->indexRelation, state->ix, value,
 											 &detoasted);
 
-		VxSearchStart(state->search, vector);
+		VxSearchStart(state->search, vector, state->filter);
 		if (detoasted)
 			pfree(detoasted);
 	}
@@ -859,7 +937,7 @@ vxgettuple(IndexScanDesc scan, ScanDirection dir)
 	found = VxSearchNext(state->search, &scan->xs_heaptid, &distance, &id);
 	MemoryContextSwitchTo(old);
 	VxLastScan = *VxSearchStats(state->search);
-	scan->xs_recheck = false;
+	scan->xs_recheck = state->filter != NULL && state->filter->lossy;
 	scan->xs_recheckorderby = false;
 	return found;
 }
@@ -869,6 +947,7 @@ vxendscan(IndexScanDesc scan)
 {
 	VxScanState *state = scan->opaque;
 
+	MemoryContextDelete(state->filter_context);
 	MemoryContextDelete(state->context);
 	pfree(state);
 	scan->opaque = NULL;

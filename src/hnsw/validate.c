@@ -3,9 +3,10 @@
  * validate.c
  *	  Operator class validation (amvalidate).
  *
- * An operator class must have support function 1, which tells what it indexes
- * (internal to internal), and one ordering operator, strategy 1, on its type,
- * that returns double precision.
+ * An operator class of vectors must have support function 1, which tells what it
+ * indexes (internal to internal), and one ordering operator, strategy 1, on its
+ * type, that returns double precision.  One of a filter column has no support
+ * function, and search operators that return boolean.
  *
  *-------------------------------------------------------------------------
  */
@@ -24,8 +25,12 @@
 #include "utils/regproc.h"
 #include "utils/syscache.h"
 
-#include "hnsw/hnsw.h"
+#include "hnsw/attr.h"
 
+/*
+ * An operator class that orders has a distance, strategy 1; one of a filter
+ * column has comparisons, which return boolean.
+ */
 static bool
 valid_operator(const char *opfamily, Form_pg_amop op)
 {
@@ -33,6 +38,10 @@ valid_operator(const char *opfamily, Form_pg_amop op)
 		op->amoplefttype == op->amoprighttype &&
 		get_op_rettype(op->amopopr) == FLOAT8OID &&
 		opfamily_can_sort_type(op->amopsortfamily, FLOAT8OID))
+		return true;
+	if (op->amoppurpose == AMOP_SEARCH && op->amopstrategy >= 1 &&
+		op->amopstrategy <= VX_STRATEGY_CONTAINS && !OidIsValid(op->amopsortfamily) &&
+		check_amop_signature(op->amopopr, BOOLOID, op->amoplefttype, op->amoprighttype))
 		return true;
 	ereport(INFO,
 			(errcode(ERRCODE_INVALID_OBJECT_DEFINITION),
@@ -54,20 +63,30 @@ valid_support(const char *opfamily, Form_pg_amproc proc)
 	return false;
 }
 
-/* Does the family have both an operator and a support function for the type? */
+/*
+ * Does the family have an operator for the type, and a support function if and
+ * only if that is a distance?
+ */
 static bool
 is_complete(const char *opclass, CatCList *operators, CatCList *supports, Oid type)
 {
-	bool		has_operator = false;
+	bool		orders = false;
+	bool		filters = false;
 	bool		has_support = false;
 
 	for (int i = 0; i < operators->n_members; i++)
-		has_operator |= ((Form_pg_amop)
-						 GETSTRUCT(&operators->members[i]->tuple))->amoplefttype == type;
+	{
+		Form_pg_amop op = (Form_pg_amop) GETSTRUCT(&operators->members[i]->tuple);
+
+		if (op->amoplefttype != type)
+			continue;
+		orders |= op->amoppurpose == AMOP_ORDER;
+		filters |= op->amoppurpose == AMOP_SEARCH;
+	}
 	for (int i = 0; i < supports->n_members; i++)
 		has_support |= ((Form_pg_amproc)
 						GETSTRUCT(&supports->members[i]->tuple))->amproclefttype == type;
-	if (has_operator && has_support)
+	if (orders != filters && orders == has_support)
 		return true;
 	ereport(INFO,
 			(errcode(ERRCODE_INVALID_OBJECT_DEFINITION),

@@ -23,6 +23,7 @@
 #include "utils/memutils.h"
 #include "utils/rel.h"
 
+#include "hnsw/attr.h"
 #include "hnsw/reader.h"
 
 #define INITIAL_ROOM 512
@@ -70,6 +71,30 @@ VxReadSlot(Relation index, const VxIndex *ix, VxNodeId id, VxNodeSlot header,
 			memcpy(code, VxSlotCode(ix, slot), (Size) ix->codec.nbytes);
 		if (links)
 			memcpy(links, VxSlotLinks(ix, slot), 2 * (Size) ix->m * sizeof(VxNodeId));
+	}
+	UnlockReleaseBuffer(buffer);
+	return found;
+}
+
+/*
+ * Copy a slot's header, likewise, and tell whether it passes a filter, which may
+ * be NULL.
+ */
+bool
+VxReadRow(Relation index, const VxIndex *ix, VxNodeId id, const VxFilter *filter,
+		  VxNodeSlot header, bool *passes)
+{
+	Buffer		buffer = VxLockNodePage(index, VxNodeBlock(ix, id),
+										BUFFER_LOCK_SHARE, NULL);
+	Page		page = BufferGetPage(buffer);
+	bool		found = !PageIsNew(page);
+
+	if (found)
+	{
+		VxNodeSlot	slot = VxPageSlot(ix, page, VxSlotNumber(ix, id));
+
+		*header = *slot;
+		*passes = filter == NULL || VxFilterSlot(filter, slot);
 	}
 	UnlockReleaseBuffer(buffer);
 	return found;
@@ -214,6 +239,7 @@ keep_visit(const VxReader *reader, VxVisitOut *out, VxNodeId id,
 	visit->error = error;
 	visit->generation = slot->generation;
 	visit->state = slot->state;
+	visit->passes = reader->filter == NULL || VxFilterSlot(reader->filter, slot);
 	visit->chain = slot->chain;
 	if (out->codes)
 	{
@@ -413,8 +439,9 @@ beyond_beam(const VxWalk *walk, float dist)
 }
 
 /*
- * Take up what a look at a node found.  A dead node leads on, but is no result
- * unless it heads a chain.
+ * Take up what a look at a node found.  One that is dead, or does not pass the
+ * filter, leads on, but is no result unless it heads a chain.  The beam counts
+ * those that pass: of a chain, nobody knows before it is followed.
  */
 static inline void
 take_visit(VxWalk *walk, const VxVisit *visit)
@@ -440,9 +467,14 @@ take_visit(VxWalk *walk, const VxVisit *visit)
 							   sizeof(VxCandidate));
 		VxHeapPush(walk->open, &walk->nopen, c);
 	}
-	if (visit->state != VX_SLOT_LIVE && visit->chain == VX_INVALID_NODE)
+	if ((visit->state != VX_SLOT_LIVE || !visit->passes) &&
+		visit->chain == VX_INVALID_NODE)
 		return;
-	VxWalkBeamAdd(walk, visit->dist);
+	if (visit->passes)
+	{
+		VxWalkBeamAdd(walk, visit->dist);
+		walk->stats->passed++;
+	}
 	walk->found = make_room(walk, walk->found, walk->nfound, &walk->max_found,
 							sizeof(VxVisit));
 	walk->found[walk->nfound++] = *visit;

@@ -22,6 +22,7 @@
 #include "utils/rel.h"
 
 #include "compat.h"
+#include "hnsw/attr.h"
 #include "hnsw/build.h"
 
 /* Stripes, and blocks, that a participant takes at a time */
@@ -350,6 +351,7 @@ write_node(VxWriter *w, VxNodeId id, VxNodeSlot slot, char *vector)
 	else
 		slot->upper = node->level > 0 ? (VxNodeId) node->hash + 1 : VX_INVALID_NODE;
 	slot->factors = with_codes ? row.factors : code->factors;
+	memcpy(VxSlotAttrs(slot), row.attrs, (Size) ix->attr_size);
 	memcpy(VxSlotCode(ix, slot), with_codes ? row.code : code->code,
 		   (Size) ix->codec.nbytes);
 	memset(VxSlotLinks(ix, slot), 0xFF, 2 * (Size) ix->m * sizeof(VxNodeId));
