@@ -169,6 +169,22 @@ VxReaderCreate(Relation index, const VxIndex *ix, VxNodeId nnodes)
 }
 
 /*
+ * Read and share-lock the node page of a stripe; with a strategy, in its ring,
+ * and then it is not remembered.
+ */
+Buffer
+VxReaderLock(VxReader *reader, uint32 stripe, BufferAccessStrategy strategy)
+{
+	BlockNumber block = VxStripeBlock(reader->ix, stripe);
+	Buffer		buffer = strategy == NULL ?
+		read_remembered(reader->index, block, VxReaderEntry(reader, stripe)) :
+		ReadBufferExtended(reader->index, MAIN_FORKNUM, block, RBM_NORMAL, strategy);
+
+	VxLockReadNodePage(reader->index, buffer, BUFFER_LOCK_SHARE);
+	return buffer;
+}
+
+/*
  * Copy a slot, under lock, into place number "place" of the reader's scratch
  * memory, of which there are VX_ESTIMATE_MAX, and return it.
  */
@@ -177,19 +193,15 @@ VxReadSlotLocked(VxReader *reader, VxNodeId id, int place)
 {
 	const VxIndex *ix = reader->ix;
 	Size		size = (Size) ix->slot_size;
-	uint32		stripe = VxStripeOf(ix, id);
 	char	   *copy;
 	Buffer		buffer;
-	Page		page;
 
 	if (reader->scratch == NULL)
 		reader->scratch = MemoryContextAlloc(GetMemoryChunkContext(reader),
 											 size * VX_ESTIMATE_MAX);
 	copy = reader->scratch + size * (Size) place;
-	buffer = read_remembered(reader->index, VxStripeBlock(ix, stripe),
-							 VxReaderEntry(reader, stripe));
-	page = VxLockReadNodePage(reader->index, buffer, BUFFER_LOCK_SHARE);
-	memcpy(copy, VxPageSlot(ix, page, VxSlotNumber(ix, id)), size);
+	buffer = VxReaderLock(reader, VxStripeOf(ix, id), NULL);
+	memcpy(copy, VxPageSlot(ix, BufferGetPage(buffer), VxSlotNumber(ix, id)), size);
 	UnlockReleaseBuffer(buffer);
 	return copy;
 }

@@ -115,6 +115,8 @@ VxPeekConfirm(const VxReader *reader, const VxPeek *peek)
 	return VxBufferHolds(reader, peek->buffer, peek->block);
 }
 
+extern Buffer VxReaderLock(VxReader *reader, uint32 stripe,
+						   BufferAccessStrategy strategy);
 extern const void *VxReadSlotLocked(VxReader *reader, VxNodeId id, int place);
 extern const void *VxReaderSlot(VxReader *reader, VxNodeId id, bool may_peek,
 								VxPeek *peek);

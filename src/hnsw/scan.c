@@ -24,6 +24,7 @@
 #include <math.h>
 
 #include "access/relscan.h"
+#include "executor/instrument.h"
 #include "miscadmin.h"
 #include "pgstat.h"
 #include "storage/bufmgr.h"
@@ -31,178 +32,40 @@
 #include "utils/rel.h"
 
 #include "compat.h"
-#include "hnsw/attr.h"
-#include "hnsw/reader.h"
+#include "hnsw/search.h"
 
 /* A walk that visits more than this share of the nodes is dearer than a flat pass */
 #define FLAT_SHARE 4
 
 /*
- * Costs of a filtered search: of visiting a node, and of estimating one in a
- * flat pass, both in units of passing by one there that does not pass.
+ * Costs of a filtered search, in nanoseconds, for the choice between walk and
+ * flat pass: of a visit, beside those of its code, by the byte; of a node that a
+ * flat pass passes by; of one that it estimates, as a share of a visit; of a page
+ * that must be read, by walk and by flat pass.  Measured, without the pages, on
+ * Fashion-MNIST, 392 bytes: a visit 110 to 150, to pass by 5.5 (the processor's
+ * cache holds what is read); GloVe, 50 bytes: 65 to 90, and 10.
  */
-#define VISIT_COST 8.0
-#define ESTIMATE_COST 2.0
+#define VISIT_TIME 60.0
+#define VISIT_BYTE_TIME 0.17
+#define PASS_BY_TIME 8.0
+#define ESTIMATE_SHARE 0.5
+#define RANDOM_READ_TIME 20000.0
+#define FLAT_READ_TIME 5000.0
 
 /* Visits after which a filtered walk looks for the first time at what it found */
 #define FIRST_CHECK 256
 
-/*
- * Lower bounds lie this many standard deviations below the estimate.  Measured
- * at ef 40, recall@10 / vectors read: 2: Fashion-MNIST .9944 / 15, GloVe .852 /
- * 21; 3: .9974 / 18, .858 / 29; 3.5: .9976 / 19, .858 / 34.
- */
-#define BOUND_DEVIATIONS 3.0f
-
 /* Of this many hits the vectors are asked for at once */
 #define PREFETCH_VECTORS 16
-
-/* A row that waits to be returned */
-typedef struct VxHit
-{
-	double		key;			/* exact distance, or a lower bound of it */
-	VxNodeId	id;
-	uint16		generation;
-	bool		exact;			/* which of the two key is */
-	bool		passes;			/* the filter; else its chain may have rows */
-} VxHit;
-
-struct VxSearch
-{
-	/* unchanging */
-	Relation	index;
-	const VxIndex *ix;
-	MemoryContext context;
-	VxQuery		query;
-	void	   *vector;			/* the query vector */
-	void	   *scratch;		/* a vector read for ranking */
-
-	/* settings, as of the start of this search */
-	const VxFilter *filter;		/* rows to be returned; NULL for all */
-	int			ef;
-	VxIterativeScan iterative;
-	int64		max_tuples;
-	Size		max_memory;
-
-	/* mutable */
-	VxWalk		walk;
-	VxWalkStats stats;
-	bool		ranked;			/* false: every distance is NULL or NaN */
-	bool		started;
-	bool		dear;			/* to walk on would cost more than a flat pass */
-	bool		flat;			/* the graph is of no more use */
-	bool		flat_more;		/* the last flat pass left rows out */
-	int64		quota;			/* rows to return before the walk resumes */
-	int			step;			/* beam of the next stage */
-	int64		nreturned;
-	double		last;			/* distance of the last row returned */
-	VxIdSet		returned;		/* rows that later passes must not find */
-
-	VxHit	   *hits;			/* min-heap by key */
-	int			nhits;
-	int			max_hits;
-	double		queued;			/* what the walk found within is in the heap */
-	VxHit	   *late;			/* rows kept back */
-	int			nlate;
-	int			max_late;
-	bool		late_sorted;	/* farthest first */
-
-	/* the chain of duplicates that is being returned */
-	VxNodeId	chain_head;
-	uint16		chain_generation;
-	VxNodeId	chain_next;
-	double		chain_distance;
-	int			chain_restarts;
-	uint64		chain_steps;	/* since the last restart */
-};
 
 VxWalkStats VxLastScan;
 
 /* ---------------------------------------------------------------- the queue */
 
-static VxHit *
-grow_hits(VxSearch *search, VxHit *array, int n, int *max)
-{
-	if (n < *max)
-		return array;
-	if (array == NULL)
-	{
-		*max = 256;
-		return MemoryContextAlloc(search->context, sizeof(VxHit) * 256);
-	}
-	*max *= 2;
-	return repalloc_huge(array, sizeof(VxHit) * (Size) *max);
-}
-
-static void
-sift_up(VxHit *hits, int i)
-{
-	VxHit		hit = hits[i];
-
-	for (; i > 0 && hits[(i - 1) / 2].key > hit.key; i = (i - 1) / 2)
-		hits[i] = hits[(i - 1) / 2];
-	hits[i] = hit;
-}
-
-static void
-sift_down(VxHit *hits, int n, int i)
-{
-	VxHit		hit = hits[i];
-
-	for (;;)
-	{
-		int			child = 2 * i + 1;
-
-		if (child >= n)
-			break;
-		if (child + 1 < n && hits[child + 1].key < hits[child].key)
-			child++;
-		if (hits[child].key >= hit.key)
-			break;
-		hits[i] = hits[child];
-		i = child;
-	}
-	hits[i] = hit;
-}
-
-/* Append a hit; the heap is one again after heapify or sift_up */
-static VxHit *
-append_hit(VxSearch *search, double key, VxNodeId id, uint16 generation)
-{
-	VxHit	   *hit;
-
-	search->hits = grow_hits(search, search->hits, search->nhits, &search->max_hits);
-	hit = &search->hits[search->nhits++];
-	hit->key = key;
-	hit->id = id;
-	hit->generation = generation;
-	hit->exact = false;
-	hit->passes = true;
-	return hit;
-}
-
-static void
-heapify(VxHit *hits, int n)
-{
-	for (int i = n / 2 - 1; i >= 0; i--)
-		sift_down(hits, n, i);
-}
-
-static VxHit
-pop_hit(VxSearch *search)
-{
-	VxHit		top = search->hits[0];
-
-	search->hits[0] = search->hits[--search->nhits];
-	if (search->nhits > 0)
-		sift_down(search->hits, search->nhits, 0);
-	return top;
-}
-
 static void
 push_late(VxSearch *search, const VxHit *hit)
 {
-	search->late = grow_hits(search, search->late, search->nlate, &search->max_late);
+	search->late = VxGrowHits(search, search->late, search->nlate, &search->max_late);
 	search->late[search->nlate++] = *hit;
 	search->late_sorted = false;
 }
@@ -214,14 +77,6 @@ compare_hits(const void *a, const void *b)
 	double		y = ((const VxHit *) b)->key;
 
 	return x < y ? -1 : x > y;
-}
-
-static double
-lower_bound(float dist, float error)
-{
-	double		bound = (double) dist - BOUND_DEVIATIONS * (double) error;
-
-	return isnan(bound) ? -INFINITY : bound;
 }
 
 /* ---------------------------------------------------------------- the walk */
@@ -239,15 +94,15 @@ queue_found(VxSearch *search, double bound)
 	for (int i = 0; i < walk->nfound; i++)
 	{
 		const VxVisit *v = &walk->found[i];
-		double		key = lower_bound(v->dist, v->error);
+		double		key = VxLowerBound(v->dist, v->error);
 
 		if (key > bound)
 			walk->found[left++] = *v;
 		else
-			append_hit(search, key, v->id, v->generation)->passes = v->passes;
+			VxAppendHit(search, key, v->id, v->generation)->passes = v->passes;
 	}
 	walk->nfound = left;
-	heapify(search->hits, search->nhits);
+	VxHeapifyHits(search->hits, search->nhits);
 	search->queued = bound;
 }
 
@@ -281,23 +136,29 @@ flat_threshold(const VxSearch *search)
 }
 
 /*
- * Is it cheaper to read all nodes than to walk on?  Few pass the filter, or few
- * of those near the query do, by the share of the nodes visited so far: the beam
- * fills when as many have been seen as an unfiltered search sees with a beam
- * that is larger in proportion.
+ * Is it cheaper to read all nodes than to walk on?  So it is if few pass the
+ * filter, or few of those near the query do, by the share of those visited so
+ * far, of whose pages nread had to be read.  The walk goes on until the beam is
+ * full of nodes that pass, so it expands as many as an unfiltered one does with a
+ * beam that is larger in proportion; visits grow a little less than that.
  */
 static bool
-flat_is_cheaper(const VxSearch *search)
+flat_is_cheaper(const VxSearch *search, double nread)
 {
-	const VxWalk *walk = &search->walk;
-	double		nodes = walk->nnodes;
-	double		visited = (double) search->stats.visited;
-	double		share = Min(((double) search->stats.passed + 0.5) / (visited + 1), 1);
-	double		visits = VX_VISITS_FACTOR * search->ix->m *
-		pow(walk->beam_size / share, VX_VISITS_POWER);
+	const VxWalkStats *stats = &search->stats;
+	const VxIndex *ix = search->ix;
+	double		nodes = search->walk.nnodes;
+	double		visited = (double) Max(stats->visited, 1);
+	double		share = Min(((double) stats->passed + 0.5) / visited, 1);
+	double		hops = Max(search->walk.beam_size / share / (double) Max(stats->hops, 1), 1);
+	double		visits = Min(visited * pow(hops, VX_VISITS_POWER), nodes) - visited;
+	double		missing = Min(nread / visited, 1);	/* of the pages looked at */
+	double		visit_time = VISIT_TIME + VISIT_BYTE_TIME * ix->codec.nbytes;
 
 	return may_go_flat(search) &&
-		(Min(visits, nodes) - visited) * VISIT_COST > nodes * (1 + share * ESTIMATE_COST);
+		visits * (visit_time + missing * RANDOM_READ_TIME) >
+		nodes * (PASS_BY_TIME + share * visit_time * ESTIMATE_SHARE +
+				 missing * FLAT_READ_TIME / ix->slots_per_page);
 }
 
 /*
@@ -307,6 +168,8 @@ flat_is_cheaper(const VxSearch *search)
 static void
 run_walk(VxSearch *search, int64 max_visits)
 {
+	int64		nread = pgBufferUsage.shared_blks_read;
+
 	for (int64 check = FIRST_CHECK;; check *= 2)
 	{
 		int64		limit = search->filter ? Min(max_visits, check) : max_visits;
@@ -315,7 +178,7 @@ run_walk(VxSearch *search, int64 max_visits)
 			VxWalkRun(&search->walk, 0, limit);
 		if (search->stats.visited < limit || limit == max_visits)
 			return;
-		if (flat_is_cheaper(search))
+		if (flat_is_cheaper(search, (double) (pgBufferUsage.shared_blks_read - nread)))
 		{
 			search->dear = true;
 			return;
@@ -377,128 +240,6 @@ walk_is_spent(const VxSearch *search)
 		search->max_memory;
 }
 
-/* ---------------------------------------------------------------- flat pass */
-
-/* The best hits of a pass, at most limit of them: a max-heap on negated keys */
-typedef struct VxBest
-{
-	VxSearch   *search;
-	int			limit;
-	bool		overflow;		/* some were left out */
-} VxBest;
-
-static void
-best_add(VxBest *best, double key, VxNodeId id, uint16 generation, bool exact)
-{
-	VxSearch   *search = best->search;
-
-	if (search->nhits >= best->limit)
-	{
-		best->overflow = true;
-		if (-key <= search->hits[0].key)
-			return;
-		pop_hit(search);
-	}
-	append_hit(search, -key, id, generation)->exact = exact;
-	sift_up(search->hits, search->nhits - 1);
-}
-
-/* Take up the rows of one node page, which is locked */
-static void
-flat_page(VxBest *best, Page page, uint32 stripe)
-{
-	VxSearch   *search = best->search;
-	const VxIndex *ix = search->ix;
-	bool		pass[VX_PAGE_BYTES / sizeof(VxNodeSlotData)];
-	int			s = 0;
-
-	if (PageIsNew(page))
-		return;
-	for (int i = 0; i < ix->slots_per_page; i++)
-		pass[i] = VxStateIsRow(((VxNodeSlot) VxPageSlot(ix, page, i))->state);
-	if (search->filter)
-		VxFilterPage(search->filter, ix, page, pass);
-	while (s < ix->slots_per_page)
-	{
-		const uint8_t *codes[VX_ESTIMATE_MAX];
-		const VxFactors *factors[VX_ESTIMATE_MAX];
-		float		dist[VX_ESTIMATE_MAX];
-		float		error[VX_ESTIMATE_MAX];
-		VxNodeId	ids[VX_ESTIMATE_MAX];
-		uint16		generations[VX_ESTIMATE_MAX];
-		bool		lone[VX_ESTIMATE_MAX];
-		int			n = 0;
-
-		for (; s < ix->slots_per_page && n < VX_ESTIMATE_MAX; s++)
-		{
-			VxNodeSlot	slot = VxPageSlot(ix, page, s);
-			VxNodeId	id = VxMakeNodeId(ix, stripe, s);
-
-			if (!pass[s] || VxIdSetHas(&search->returned, id))
-				continue;
-			ids[n] = id;
-			generations[n] = slot->generation;
-			lone[n] = slot->state == VX_SLOT_LONE;
-			codes[n] = VxSlotCode(ix, slot);
-			factors[n++] = &slot->factors;
-		}
-		if (n > 0 && search->ranked)
-			VxEstimate(&search->query, n, codes, factors, dist, error);
-		for (int i = 0; i < n; i++)
-		{
-			if (!search->ranked)
-				best_add(best, 0, ids[i], generations[i], true);
-			else if (lone[i])
-				best_add(best, INFINITY, ids[i], generations[i], true);
-			else
-				best_add(best, lower_bound(dist[i], error[i]), ids[i],
-						 generations[i], false);
-		}
-		search->stats.visited += n;
-	}
-}
-
-/*
- * Read all node pages and queue the best of the rows not yet returned, as many
- * as memory allows.  Pages that were added since the search began hold no row
- * that its snapshot could see.
- */
-static void
-flat_pass(VxSearch *search)
-{
-	const VxIndex *ix = search->ix;
-	uint32		nstripes = (uint32) (search->returned.universe / (uint64) ix->slots_per_page);
-	BufferAccessStrategy strategy = GetAccessStrategy(BAS_BULKREAD);
-	VxBest		best;
-
-	best.search = search;
-	best.limit = (int) Min(Max(search->max_memory / sizeof(VxHit), 1024),
-						   MaxAllocHugeSize / sizeof(VxHit) / 4);
-	best.limit = Min(best.limit, 1 << 28);
-	best.overflow = false;
-	search->stats.flat_passes++;
-	search->nhits = 0;
-	for (uint32 stripe = 0; stripe < nstripes; stripe++)
-	{
-		Buffer		buffer;
-
-		CHECK_FOR_INTERRUPTS();
-		buffer = VxLockNodePage(search->index, VxStripeBlock(ix, stripe),
-								BUFFER_LOCK_SHARE,
-								nstripes > (uint32) NBuffers / 4 ? strategy : NULL);
-		flat_page(&best, BufferGetPage(buffer), stripe);
-		UnlockReleaseBuffer(buffer);
-		search->stats.pages++;
-	}
-	FreeAccessStrategy(strategy);
-
-	for (int i = 0; i < search->nhits; i++)
-		search->hits[i].key = -search->hits[i].key;
-	heapify(search->hits, search->nhits);
-	search->flat_more = best.overflow;
-	search->quota = PG_INT64_MAX;
-}
-
 /* Leave the graph: what waits is found again by the flat pass */
 static void
 go_flat(VxSearch *search)
@@ -506,7 +247,7 @@ go_flat(VxSearch *search)
 	search->flat = true;
 	search->nlate = 0;
 	VxWalkReset(&search->walk);
-	flat_pass(search);
+	VxFlatPass(search);
 }
 
 /* ------------------------------------------------------------------- search */
@@ -523,7 +264,7 @@ search_more(VxSearch *search)
 	if (search->flat)
 	{
 		if (search->flat_more && may_go_flat(search))
-			flat_pass(search);
+			VxFlatPass(search);
 		return search->nhits > 0;
 	}
 	if (search->stats.visited >= search->max_tuples ||
@@ -568,7 +309,7 @@ rank_top(VxSearch *search)
 								search->scratch);
 	search->stats.vectors++;
 	top->exact = true;
-	sift_down(search->hits, search->nhits, 0);
+	VxSiftDown(search->hits, search->nhits, 0);
 }
 
 /*
@@ -725,7 +466,7 @@ next_hit(VxSearch *search, VxHit *hit)
 		/* rows without a distance come last, after all that have one */
 		if (search->hits[0].key == INFINITY && next_late(search, hit))
 			return true;
-		*hit = pop_hit(search);
+		*hit = VxPopHit(search);
 		if (!keep_back(search, hit))
 			return true;
 	}
