@@ -37,21 +37,6 @@
 /* A walk that visits more than this share of the nodes is dearer than a flat pass */
 #define FLAT_SHARE 4
 
-/*
- * Costs of a filtered search, in nanoseconds, for the choice between walk and
- * flat pass: of a visit, beside those of its code, by the byte; of a node that a
- * flat pass passes by; of one that it estimates, as a share of a visit; of a page
- * that must be read, by walk and by flat pass.  Measured, without the pages, on
- * Fashion-MNIST, 392 bytes: a visit 110 to 150, to pass by 5.5 (the processor's
- * cache holds what is read); GloVe, 50 bytes: 65 to 90, and 10.
- */
-#define VISIT_TIME 60.0
-#define VISIT_BYTE_TIME 0.17
-#define PASS_BY_TIME 8.0
-#define ESTIMATE_SHARE 0.5
-#define RANDOM_READ_TIME 20000.0
-#define FLAT_READ_TIME 5000.0
-
 /* Visits after which a filtered walk looks for the first time at what it found */
 #define FIRST_CHECK 256
 
@@ -153,12 +138,12 @@ flat_is_cheaper(const VxSearch *search, double nread)
 	double		hops = Max(search->walk.beam_size / share / (double) Max(stats->hops, 1), 1);
 	double		visits = Min(visited * pow(hops, VX_VISITS_POWER), nodes) - visited;
 	double		missing = Min(nread / visited, 1);	/* of the pages looked at */
-	double		visit_time = VISIT_TIME + VISIT_BYTE_TIME * ix->codec.nbytes;
+	double		visit_time = VX_VISIT_TIME + VX_VISIT_BYTE_TIME * ix->codec.nbytes;
 
 	return may_go_flat(search) &&
-		visits * (visit_time + missing * RANDOM_READ_TIME) >
-		nodes * (PASS_BY_TIME + share * visit_time * ESTIMATE_SHARE +
-				 missing * FLAT_READ_TIME / ix->slots_per_page);
+		visits * (visit_time + missing * VX_RANDOM_READ_TIME) >
+		nodes * (VX_PASS_BY_TIME + share * visit_time * VX_ESTIMATE_SHARE +
+				 missing * VX_FLAT_READ_TIME / ix->slots_per_page);
 }
 
 /*

@@ -14,6 +14,21 @@
 #include "hnsw/reader.h"
 
 /*
+ * Costs of a filtered search, in nanoseconds, for the choice between walk and
+ * flat pass: of a visit, beside those of its code, by the byte; of a node that a
+ * flat pass passes by; of one that it estimates, as a share of a visit; of a page
+ * that must be read, by walk and by flat pass.  Measured, without the pages, on
+ * Fashion-MNIST, 392 bytes: a visit 110 to 150, to pass by 5.5 (the processor's
+ * cache holds what is read); GloVe, 50 bytes: 65 to 90, and 10.
+ */
+#define VX_VISIT_TIME 60.0
+#define VX_VISIT_BYTE_TIME 0.17
+#define VX_PASS_BY_TIME 8.0
+#define VX_ESTIMATE_SHARE 0.5
+#define VX_RANDOM_READ_TIME 20000.0
+#define VX_FLAT_READ_TIME 5000.0
+
+/*
  * Lower bounds lie this many standard deviations below the estimate.  Measured
  * at ef 40, recall@10 / vectors read: 2: Fashion-MNIST .9944 / 15, GloVe .852 /
  * 21; 3: .9974 / 18, .858 / 29; 3.5: .9976 / 19, .858 / 34.
