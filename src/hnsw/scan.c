@@ -36,13 +36,6 @@
 /* A walk that visits more than this share of the nodes is dearer than a flat pass */
 #define FLAT_SHARE 4
 
-/*
- * Lower bounds lie this many standard deviations below the estimate.  Measured
- * at ef 40, recall@10 / vectors read: 2: Fashion-MNIST .9944 / 15, GloVe .852 /
- * 21; 3: .9974 / 18, .858 / 29; 3.5: .9976 / 19, .858 / 34.
- */
-#define BOUND_DEVIATIONS 3.0f
-
 /* Of this many hits the vectors are asked for at once */
 #define PREFETCH_VECTORS 16
 
@@ -200,15 +193,25 @@ compare_hits(const void *a, const void *b)
 	return x < y ? -1 : x > y;
 }
 
-static double
-lower_bound(float dist, float error)
-{
-	double		bound = (double) dist - BOUND_DEVIATIONS * (double) error;
-
-	return isnan(bound) ? -INFINITY : bound;
-}
-
 /* ---------------------------------------------------------------- the walk */
+
+/* Append the results that the walk set aside */
+static void
+queue_later(VxSearch *search)
+{
+	VxWalk	   *walk = &search->walk;
+
+	for (int i = 0; i < walk->ndeferred; i++)
+	{
+		VxVisit    *v = &walk->deferred[i];
+
+		if (v->result)
+			append_hit(search, VxLowerBound(v->dist, v->error), v->id,
+					   v->generation, false);
+		v->result = false;
+	}
+	walk->nlater = 0;
+}
 
 /*
  * Move what the walk found, as far as it lies within a bound, into the queue,
@@ -223,7 +226,7 @@ queue_found(VxSearch *search, double bound)
 	for (int i = 0; i < walk->nfound; i++)
 	{
 		const VxVisit *v = &walk->found[i];
-		double		key = lower_bound(v->dist, v->error);
+		double		key = VxLowerBound(v->dist, v->error);
 
 		if (key > bound)
 			walk->found[left++] = *v;
@@ -231,6 +234,8 @@ queue_found(VxSearch *search, double bound)
 			append_hit(search, key, v->id, v->generation, false);
 	}
 	walk->nfound = left;
+	if (bound == INFINITY && walk->nlater > 0)
+		queue_later(search);
 	heapify(search->hits, search->nhits);
 	search->queued = bound;
 }
@@ -244,7 +249,7 @@ queue_beam(VxSearch *search)
 {
 	const VxWalk *walk = &search->walk;
 
-	queue_found(search, walk->nbeam < walk->beam_size ? INFINITY : walk->beam[0]);
+	queue_found(search, walk->bound);
 	for (int i = 0; i < Min(search->nhits, PREFETCH_VECTORS); i++)
 		VxPrefetchVector(walk->reader, search->hits[i].id);
 }
@@ -302,7 +307,7 @@ resume_walk(VxSearch *search)
 	queue_found(search, INFINITY);
 	VxWalkBeam(walk, search->step);
 	for (int i = 0; i < search->nhits; i++)
-		VxWalkBeamAdd(walk, (float) search->hits[i].key);
+		VxWalkCount(walk, (float) search->hits[i].key);
 	VxWalkRun(walk, 0, Min(max_visits, Max(search->max_tuples, 1)));
 	queue_beam(search);
 }
@@ -387,7 +392,7 @@ flat_page(VxBest *best, Page page, uint32 stripe)
 			else if (lone[i])
 				best_add(best, INFINITY, ids[i], generations[i], true);
 			else
-				best_add(best, lower_bound(dist[i], error[i]), ids[i],
+				best_add(best, VxLowerBound(dist[i], error[i]), ids[i],
 						 generations[i], false);
 		}
 		search->stats.visited += n;
@@ -644,7 +649,7 @@ next_hit(VxSearch *search, VxHit *hit)
 	for (;;)
 	{
 		CHECK_FOR_INTERRUPTS();
-		if (search->walk.nfound > 0 &&
+		if ((search->walk.nfound > 0 || search->walk.nlater > 0) &&
 			(search->nhits == 0 || search->hits[0].key > search->queued))
 			queue_found(search, INFINITY);
 		if ((search->nhits == 0 || search->nreturned >= search->quota) &&
