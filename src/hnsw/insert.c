@@ -122,15 +122,15 @@ gather_candidates(VxInserter *ins)
 {
 	VxWalk	   *walk = &ins->walk;
 	VxGathered *g = &ins->found;
-	float		limit = walk->nbeam == walk->beam_size ? walk->beam[0] : FLT_MAX;
 	int			n = 0;
 
-	/* fewer than ef are nearer than the farthest in the beam; then its equals */
-	for (int pass = 0; pass < 2; pass++)
-		for (int i = 0; i < walk->nfound && n < g->max; i++)
-			if ((pass == 0 ? walk->found[i].dist < limit : walk->found[i].dist == limit) &&
-				walk->found[i].id != ins->self)
-				g->ids[n++] = walk->found[i].id;
+	for (int i = 0; i < Min(walk->nbeam, walk->beam_size) && n < g->max; i++)
+	{
+		VxNodeId	id = VxBeamVisit(walk, i)->id;
+
+		if (id != ins->self)
+			g->ids[n++] = id;
+	}
 	VxGather(&ins->linker, g, &ins->query, n);
 }
 
@@ -174,7 +174,7 @@ find_neighbors(VxInserter *ins, VxEntry entry, int level)
 		return;
 	for (int l = Min(level, entry.level);; l--)
 	{
-		VxWalkRun(&ins->walk, l, PG_INT64_MAX);
+		VxWalkRun(&ins->walk, l);
 		gather_candidates(ins);
 		choose_neighbors(ins, l);
 		if (l == 0)
@@ -182,7 +182,7 @@ find_neighbors(VxInserter *ins, VxEntry entry, int level)
 		if (ins->found.n > 0)
 			entry.node = ins->found.candidates[0].id;
 		reset_walk(ins);
-		if (!VxWalkEnter(&ins->walk, entry, l - 1))
+		if (!VxWalkEnter(&ins->walk, entry.node))
 			return;
 	}
 }

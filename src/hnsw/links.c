@@ -96,7 +96,7 @@ VxGather(VxLinker *linker, VxGathered *g, const VxQuery *query, int n)
 	g->n = 0;
 	for (int i = 0; i < found; i++)
 	{
-		if (g->visits[i].state != VX_SLOT_LIVE && g->visits[i].chain == VX_INVALID_NODE)
+		if (!g->visits[i].result)
 			continue;
 		g->candidates[g->n].dist = g->visits[i].dist;
 		g->candidates[g->n].id = (VxNodeId) i;

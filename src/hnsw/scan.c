@@ -66,6 +66,24 @@ compare_hits(const void *a, const void *b)
 
 /* ---------------------------------------------------------------- the walk */
 
+/* Append the results that the walk set aside */
+static void
+queue_later(VxSearch *search)
+{
+	VxWalk	   *walk = &search->walk;
+
+	for (int i = 0; i < walk->ndeferred; i++)
+	{
+		VxVisit    *v = &walk->deferred[i];
+
+		if (v->result)
+			VxAppendHit(search, VxLowerBound(v->dist, v->error), v->id,
+						v->generation)->passes = v->passes;
+		v->result = false;
+	}
+	walk->nlater = 0;
+}
+
 /*
  * Move what the walk found, as far as it lies within a bound, into the queue,
  * which then holds all hits within it.
@@ -87,6 +105,8 @@ queue_found(VxSearch *search, double bound)
 			VxAppendHit(search, key, v->id, v->generation)->passes = v->passes;
 	}
 	walk->nfound = left;
+	if (bound == INFINITY && walk->nlater > 0)
+		queue_later(search);
 	VxHeapifyHits(search->hits, search->nhits);
 	search->queued = bound;
 }
@@ -100,7 +120,7 @@ queue_beam(VxSearch *search)
 {
 	const VxWalk *walk = &search->walk;
 
-	queue_found(search, walk->nbeam < walk->beam_size ? INFINITY : walk->beam[0]);
+	queue_found(search, walk->bound);
 	for (int i = 0; i < Min(search->nhits, PREFETCH_VECTORS); i++)
 		VxPrefetchVector(walk->reader, search->hits[i].id);
 }
@@ -151,7 +171,7 @@ flat_is_cheaper(const VxSearch *search, double nread)
  * whether it gets anywhere.
  */
 static void
-run_walk(VxSearch *search, int64 max_visits)
+advance_walk(VxSearch *search, int64 max_visits)
 {
 	int64		nread = pgBufferUsage.shared_blks_read;
 
@@ -160,7 +180,7 @@ run_walk(VxSearch *search, int64 max_visits)
 		int64		limit = search->filter ? Min(max_visits, check) : max_visits;
 
 		if (search->stats.visited < limit)
-			VxWalkRun(&search->walk, 0, limit);
+			VxWalkAdvance(&search->walk, 0, limit);
 		if (search->stats.visited < limit || limit == max_visits)
 			return;
 		if (flat_is_cheaper(search, (double) (pgBufferUsage.shared_blks_read - nread)))
@@ -169,6 +189,13 @@ run_walk(VxSearch *search, int64 max_visits)
 			return;
 		}
 	}
+}
+
+static void
+run_walk(VxSearch *search, int64 max_visits)
+{
+	advance_walk(search, max_visits);
+	VxWalkSettle(&search->walk);
 }
 
 /*
@@ -209,7 +236,7 @@ resume_walk(VxSearch *search)
 	queue_found(search, INFINITY);
 	VxWalkBeam(walk, search->step);
 	for (int i = 0; i < search->nhits; i++)
-		VxWalkBeamAdd(walk, (float) search->hits[i].key);
+		VxWalkCount(walk, (float) search->hits[i].key);
 	run_walk(search, Min(max_visits, Max(search->max_tuples, 1)));
 	queue_beam(search);
 }
@@ -435,7 +462,7 @@ next_hit(VxSearch *search, VxHit *hit)
 	for (;;)
 	{
 		CHECK_FOR_INTERRUPTS();
-		if (search->walk.nfound > 0 &&
+		if ((search->walk.nfound > 0 || search->walk.nlater > 0) &&
 			(search->nhits == 0 || search->hits[0].key > search->queued))
 			queue_found(search, INFINITY);
 		if ((search->nhits == 0 || search->nreturned >= search->quota) &&

@@ -8,8 +8,6 @@
 #ifndef VX_SEARCH_H
 #define VX_SEARCH_H
 
-#include <math.h>
-
 #include "hnsw/attr.h"
 #include "hnsw/reader.h"
 
@@ -27,13 +25,6 @@
 #define VX_ESTIMATE_SHARE 0.5
 #define VX_RANDOM_READ_TIME 20000.0
 #define VX_FLAT_READ_TIME 5000.0
-
-/*
- * Lower bounds lie this many standard deviations below the estimate.  Measured
- * at ef 40, recall@10 / vectors read: 2: Fashion-MNIST .9944 / 15, GloVe .852 /
- * 21; 3: .9974 / 18, .858 / 29; 3.5: .9976 / 19, .858 / 34.
- */
-#define VX_BOUND_DEVIATIONS 3.0f
 
 /* A row that waits to be returned */
 typedef struct VxHit
@@ -93,15 +84,6 @@ struct VxSearch
 	int			chain_restarts;
 	uint64		chain_steps;	/* since the last restart */
 };
-
-/* The lower bound of a distance, by its estimate */
-static inline double
-VxLowerBound(float dist, float error)
-{
-	double		bound = (double) dist - VX_BOUND_DEVIATIONS * (double) error;
-
-	return isnan(bound) ? -INFINITY : bound;
-}
 
 /* hits.c */
 extern VxHit *VxGrowHits(VxSearch *search, VxHit *array, int n, int *max);
