@@ -115,18 +115,20 @@ indexed_dims(Relation index, const VxSpace *space)
 void
 VxFillMeta(Relation index, VxMetaPage meta)
 {
-	const VxSpace *space = VxGetSpace(index);
+	const VxSpace *space;
 	VxOptions  *options = (VxOptions *) index->rd_options;
 	int			m = options ? options->m : VX_DEFAULT_M;
 	int			ef = options ? options->ef_construction : VX_DEFAULT_EF_CONSTRUCTION;
 	const char *code_bits = options ? GET_STRING_RELOPTION(options, code_bits) : NULL;
 	int			bits = code_bits ? code_bits[0] - '0' : 0;
 	int			link_bytes = 2 * m * (int) sizeof(VxNodeId);
-	int			dims = indexed_dims(index, space);
+	int			dims;
 	VxCodec		codec;
 
 	memset(meta, 0, sizeof(*meta));
 	VxAttrsFromIndex(index, meta);
+	space = VxGetSpace(index);
+	dims = indexed_dims(index, space);
 	if (ef < 2 * m)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
