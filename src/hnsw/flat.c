@@ -188,6 +188,7 @@ look_at_stripe(VxPass *pass, uint32 stripe, VxPageRows *rows)
 		look_locked(pass, stripe, rows);
 	search->stats.pages++;
 	search->stats.visited += rows->n;
+	search->stats.passed += rows->n;
 	for (int i = 0; i < rows->n; i++)
 		keep_best(pass, rows->keys[i], rows->ids[i], rows->generations[i], rows->exact[i]);
 }
