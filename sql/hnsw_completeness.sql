@@ -30,12 +30,12 @@ SELECT cond, pg_temp.check_query('c', '<->', pg_temp.cvec(100003, 20), k, cond) 
 	WHERE cond <> 'false';
 SELECT pg_temp.use_index(true);
 SELECT count(*) FROM (SELECT id FROM c WHERE n = 7 ORDER BY v <-> pg_temp.cvec(100004, 20) LIMIT 10) s;
-SELECT flat FROM vectorx_last_scan();
+SELECT strategy FROM vectorx_last_scan();
 SELECT count(*) FROM (SELECT id FROM c ORDER BY v <-> pg_temp.cvec(100004, 20) LIMIT 10) s;
-SELECT flat, resumes, nodes_visited BETWEEN 40 AND 5000 AS visited, hops BETWEEN 10 AND 1000 AS hops,
+SELECT strategy, resumes, nodes_passed BETWEEN 40 AND nodes_visited AS passed, nodes_visited BETWEEN 40 AND 5000 AS visited, hops BETWEEN 10 AND 1000 AS hops,
 	vectors_read BETWEEN 10 AND 1000 AS read FROM vectorx_last_scan();
 SELECT count(*) FROM (SELECT id FROM c ORDER BY v <-> pg_temp.cvec(100004, 20) LIMIT 100) s;
-SELECT flat, resumes > 0 AS resumed FROM vectorx_last_scan();
+SELECT strategy, resumes > 0 AS resumed FROM vectorx_last_scan();
 
 -- the settings that trade completeness away
 SET hnsw.iterative_scan = relaxed_order;
@@ -112,7 +112,7 @@ SELECT pg_temp.use_index(NULL);
 -- little memory: the flat pass takes over, several times, and nothing is lost
 SET work_mem = '64kB';
 SELECT k, pg_temp.check_query('c', '<->', pg_temp.cvec(100005, 20), k) FROM unnest('{10,3000,20000,NULL}'::int[]) k;
-SELECT flat FROM vectorx_last_scan();
+SELECT strategy FROM vectorx_last_scan();
 SET hnsw.scan_mem_multiplier = 1000;
 SELECT k, pg_temp.check_query('c', '<->', pg_temp.cvec(100005, 20), k) FROM unnest('{10,3000,NULL}'::int[]) k;
 RESET work_mem;

@@ -15,7 +15,7 @@ CREATE INDEX fl ON f USING hnsw (v);
 
 \x on
 SELECT dimensions, metric, m, ef_construction, code, code_bits, rows, duplicates, lone, dead,
-	free < slots_per_page AS free, levels BETWEEN 2 AND 8 AS levels, mean_degree BETWEEN 3 AND 20 AS mean_degree,
+	filter_columns, free < slots_per_page AS free, levels BETWEEN 2 AND 8 AS levels, mean_degree BETWEEN 3 AND 20 AS mean_degree,
 	slots_per_page BETWEEN 10 AND 100 AS slots_per_page,
 	node_bytes + vector_bytes + current_setting('block_size')::int = total_bytes AS sum,
 	total_bytes = pg_relation_size('fi') AS total,
@@ -38,11 +38,11 @@ SELECT i.rows = (SELECT count(v) FROM g) AS rows, dead, free >= 1400 AS free FRO
 SELECT pg_temp.use_index(true);
 SELECT count(*) FROM (SELECT id FROM f ORDER BY v <-> pg_temp.cvec(100001, 32) LIMIT 10) s;
 SELECT hops BETWEEN 5 AND 500 AS hops, nodes_visited BETWEEN 40 AND 1500 AS visited, pages_touched BETWEEN hops AND 5000 AS pages,
-	vectors_read BETWEEN 10 AND 500 AS vectors, resumes, flat FROM vectorx_last_scan();
+	vectors_read BETWEEN 10 AND 500 AS vectors, resumes, strategy FROM vectorx_last_scan();
 -- asking does not change the answer
 SELECT count(DISTINCT s::text) FROM (SELECT vectorx_last_scan() AS s UNION ALL SELECT vectorx_last_scan()) s;
 SELECT count(*) FROM (SELECT id FROM f ORDER BY v <-> pg_temp.cvec(100001, 32)) s;
-SELECT flat, nodes_visited >= 3000 AS visited, vectors_read BETWEEN 2900 AND 7000 AS vectors FROM vectorx_last_scan();
+SELECT strategy, nodes_visited >= 3000 AS visited, vectors_read BETWEEN 2900 AND 7000 AS vectors FROM vectorx_last_scan();
 SET hnsw.ef_search = 400;
 SELECT count(*) FROM (SELECT id FROM f ORDER BY v <-> pg_temp.cvec(100001, 32) LIMIT 10) s;
 SELECT nodes_visited > 400 AS visited, resumes FROM vectorx_last_scan();

@@ -129,7 +129,7 @@ BEGIN
 	rows := cardinality(a.ids);
 	once := (SELECT count(DISTINCT x) FROM unnest(a.ids) x);
 	falls := pg_temp.falls(a.ds);
-	SELECT s.nodes_visited, s.flat INTO visited, flat FROM vectorx_last_scan() s;
+	SELECT s.nodes_visited, s.strategy = 'flat' INTO visited, flat FROM vectorx_last_scan() s;
 END $$;
 
 -- Recall of several queries, which are numbers of vectors
