@@ -198,14 +198,25 @@ run_walk(VxSearch *search, int64 max_visits)
 	VxWalkSettle(&search->walk);
 }
 
+/* Visits of a first stage that no filter keeps from filling its beam, about */
+static int64
+unfiltered_visits(const VxSearch *search)
+{
+	return (int64) (VX_VISITS_FACTOR * search->ix->m * pow(search->ef, VX_VISITS_POWER));
+}
+
 /*
- * First stage of the walk: down to level 0, then a beam of ef.  If the entry
- * point is no node any more, vacuum has just replaced it: look again.
+ * First stage of the walk: down to level 0, then a beam of ef.  A filter that
+ * hardly any row passes may keep the beam from ever being full, so then
+ * hnsw.max_scan_tuples holds here, too, as far as that leaves the visits which a
+ * search without a filter would make.  If the entry point is no node any more,
+ * vacuum has just replaced it: look again.
  */
 static void
 start_walk(VxSearch *search)
 {
 	VxWalk	   *walk = &search->walk;
+	int64		max_visits = flat_threshold(search);
 	bool		entered = false;
 
 	VxWalkBeam(walk, search->ef);
@@ -217,8 +228,10 @@ start_walk(VxSearch *search)
 			break;
 		entered = VxWalkDescend(walk, &entry, 0);
 	}
+	if (search->filter)
+		max_visits = Min(max_visits, Max(search->max_tuples, unfiltered_visits(search)));
 	if (entered)
-		run_walk(search, flat_threshold(search));
+		run_walk(search, max_visits);
 	queue_beam(search);
 }
 
