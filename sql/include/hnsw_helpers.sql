@@ -133,8 +133,8 @@ BEGIN
 END $$;
 
 -- Recall of several queries, which are numbers of vectors
-CREATE FUNCTION pg_temp.check_recall(tab text, op text, queries vector[], k int, at_least float8)
-RETURNS text LANGUAGE plpgsql AS $$
+CREATE FUNCTION pg_temp.check_recall(tab text, op text, queries vector[], k int, at_least float8,
+	cond text DEFAULT 'true') RETURNS text LANGUAGE plpgsql AS $$
 DECLARE
 	q vector;
 	i record;
@@ -144,8 +144,8 @@ DECLARE
 	found int := 0;
 BEGIN
 	FOREACH q IN ARRAY queries LOOP
-		i := pg_temp.answer(pg_temp.nearest(tab, op, q, k, 'true'), true);
-		s := pg_temp.answer(pg_temp.nearest(tab, op, q, k, 'true'), false);
+		i := pg_temp.answer(pg_temp.nearest(tab, op, q, k, cond), true);
+		s := pg_temp.answer(pg_temp.nearest(tab, op, q, k, cond), false);
 		IF cardinality(i.ids) <> cardinality(s.ids) THEN
 			RETURN format('%s rows instead of %s', cardinality(i.ids), cardinality(s.ids));
 		END IF;
