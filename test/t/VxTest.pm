@@ -11,7 +11,7 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 
 our @EXPORT = qw(new_node set_up with_index ids_by_index ids_by_seqscan same_ids recall_of
-  check_log load_fashion psql_command check_index no_checksums);
+  check_log load_fashion psql_command check_index no_checksums sqlstate_of seeded);
 
 # A cluster with the settings that all tests want, not yet started
 sub new_node
@@ -149,6 +149,27 @@ sub check_log
 	my @bad = grep { /PANIC:|TRAP:|terminated by signal|XX00|inconsistent page|invalid page|could not read block|is damaged|leak/ }
 	  split /\n/, $log;
 	is(join("\n", @bad), '', $name);
+}
+
+# Run statements; returns the SQLSTATE of the first error, or nothing if there was
+# none.  A connection that was lost is an error of class 08 or 57.
+sub sqlstate_of
+{
+	my ($node, $sql) = @_;
+	my ($out, $err) = ('', '');
+	my $status = $node->psql('postgres', "\\set VERBOSITY sqlstate\n$sql", stdout => \$out, stderr => \$err, on_error_die => 0);
+	return $1 if $err =~ /(?:ERROR|FATAL|PANIC): +(\w{5})\b/;
+	die "psql ended with status $status: $err" if $status != 0;
+	return '';
+}
+
+# Seed the random numbers of a test, by VX_SEED if that is given, and tell it
+sub seeded
+{
+	my $seed = $ENV{VX_SEED} // int(rand(1 << 30));
+	srand($seed);
+	diag("VX_SEED=$seed");
+	return $seed;
 }
 
 sub psql_command
