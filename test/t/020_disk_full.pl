@@ -137,15 +137,13 @@ check_index($node, 'ti', 'INSERT: check');
 $node->safe_psql('postgres', 'VACUUM t');
 my @writers = map {
 	my $from = $_ * 100000;
-	my ($out, $err) = ('', '');
-	{ err => \$err, out => \$out, run => IPC::Run::start(psql_command($node, '-v', 'VERBOSITY=sqlstate', '-f', '-'), '<',
-		\(join '', map { "INSERT INTO t SELECT $from + id, v + v FROM data WHERE id = $_;\n" } 1 .. 1200), '>', \$out, '2>', \$err) }
+	start_psql($node, (join '', map { "INSERT INTO t SELECT $from + id, v + v FROM data WHERE id = $_;\n" } 1 .. 1200), '-v', 'VERBOSITY=sqlstate')
 } 1 .. 3;
 my @errors;
 foreach my $writer (@writers)
 {
-	$writer->{run}->finish;
-	push @errors, ${ $writer->{err} } =~ /ERROR: +(\w+)/g;
+	my (undef, $err) = finish_psql($writer);
+	push @errors, $err =~ /ERROR: +(\w+)/g;
 }
 cmp_ok(scalar @errors, '>', 0, 'INSERTs: some fail');
 is(scalar(grep { $_ ne '53100' } @errors), 0, 'INSERTs: by disk_full only');

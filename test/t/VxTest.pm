@@ -5,13 +5,15 @@ use strict;
 use warnings;
 use Exporter 'import';
 use File::Basename;
+use File::Temp;
 use IPC::Run;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
 our @EXPORT = qw(new_node set_up with_index ids_by_index ids_by_seqscan same_ids recall_of
-  check_log load_fashion psql_command check_index no_checksums sqlstate_of seeded);
+  check_log load_fashion psql_command check_index no_checksums sqlstate_of seeded
+  start_psql finish_psql);
 
 # A cluster with the settings that all tests want, not yet started
 sub new_node
@@ -176,6 +178,27 @@ sub psql_command
 {
 	my ($node, @more) = @_;
 	return [ $node->installed_command('psql'), '-XAtq', '-d', $node->connstr('postgres'), @more ];
+}
+
+# Start a psql that runs statements, with further options, beside the test.  They
+# come from a file: IPC::Run would hand over those in a string only when the test
+# waits for psql, in finish_psql, which returns what it printed: output, errors.
+sub start_psql
+{
+	my ($node, $sql, @more) = @_;
+	my $psql = { out => '', err => '', file => File::Temp->new(SUFFIX => '.sql') };
+
+	print { $psql->{file} } $sql;
+	close $psql->{file} or die $!;
+	$psql->{run} = IPC::Run::start(psql_command($node, @more, '-f', $psql->{file}->filename), '>', \$psql->{out}, '2>', \$psql->{err});
+	return $psql;
+}
+
+sub finish_psql
+{
+	my ($psql) = @_;
+	$psql->{run}->finish;
+	return ($psql->{out}, $psql->{err});
 }
 
 # Load Fashion-MNIST into a table (id int, label int, v vector(784))
