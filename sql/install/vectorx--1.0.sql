@@ -1,6 +1,13 @@
 -- complain if script is sourced in psql, rather than via CREATE EXTENSION
 \echo Use "CREATE EXTENSION vectorx" to load this file. \quit
 
+-- No function is LEAKPROOF.  Distances and arithmetic raise errors that tell the
+-- dimensions of a value, or that a result is out of range; the comparisons raise
+-- none, but to use an index on whole vectors before the rows are filtered that a
+-- policy hides is worth too little to promise that for them.  A search by distance
+-- needs no such promise: the order of an index scan is no condition, and the
+-- policy's are applied to each row that it returns.
+
 --
 -- The type vector
 --

@@ -279,8 +279,8 @@ add_key(VxMaker *maker, ScanKey key)
 		add_any(maker, key->sk_strategy, subtype, key->sk_argument);
 	else if (maker->attr.kind == VX_ATTR_ARRAY)
 	{
-		if (key->sk_strategy == VX_STRATEGY_OVERLAPS ||
-			key->sk_strategy == VX_STRATEGY_CONTAINS)
+		if (subtype == maker->type && (key->sk_strategy == VX_STRATEGY_OVERLAPS ||
+									   key->sk_strategy == VX_STRATEGY_CONTAINS))
 			add_array(maker, key->sk_strategy, key->sk_argument);
 		else
 			maker->filter->lossy = true;

@@ -14,6 +14,7 @@
 #include "commands/vacuum.h"
 #include "fmgr.h"
 #include "utils/guc.h"
+#include "utils/lsyscache.h"
 
 #include "compat.h"
 #include "hnsw/hnsw.h"
@@ -35,10 +36,10 @@ static const struct config_enum_entry iterative_scan_options[] = {
 
 /* ------------------------------------------------------------------- spaces */
 
-static const VxSpace vector_l2_space = {VX_ELEM_FLOAT4, VX_METRIC_L2, VECTOR_MAX_DIM};
-static const VxSpace vector_ip_space = {VX_ELEM_FLOAT4, VX_METRIC_IP, VECTOR_MAX_DIM};
-static const VxSpace vector_cosine_space = {VX_ELEM_FLOAT4, VX_METRIC_COSINE, VECTOR_MAX_DIM};
-static const VxSpace vector_l1_space = {VX_ELEM_FLOAT4, VX_METRIC_L1, VECTOR_MAX_DIM};
+static const VxSpace vector_l2_space = {VX_ELEM_FLOAT4, VX_METRIC_L2, VECTOR_MAX_DIM, vx_vector_in};
+static const VxSpace vector_ip_space = {VX_ELEM_FLOAT4, VX_METRIC_IP, VECTOR_MAX_DIM, vx_vector_in};
+static const VxSpace vector_cosine_space = {VX_ELEM_FLOAT4, VX_METRIC_COSINE, VECTOR_MAX_DIM, vx_vector_in};
+static const VxSpace vector_l1_space = {VX_ELEM_FLOAT4, VX_METRIC_L1, VECTOR_MAX_DIM, vx_vector_in};
 
 /* Support functions 1 of the operator classes: (internal) returns internal */
 VX_FUNCTION(vx_vector_l2_space);
@@ -67,6 +68,41 @@ Datum
 vx_vector_l1_space(PG_FUNCTION_ARGS)
 {
 	PG_RETURN_POINTER(&vector_l1_space);
+}
+
+/*
+ * The space that a support function stands for, if it is one of the above and
+ * made for values of the type, or of a domain over it; else NULL.  An operator
+ * class may name any function that takes and returns internal, and any type, so
+ * both are known by the C functions behind them, not by what they are declared
+ * to be.
+ */
+const VxSpace *
+VxFindSpace(const FmgrInfo *function, Oid type)
+{
+	static const struct
+	{
+		PGFunction	function;
+		const VxSpace *space;
+	}			spaces[] = {
+		{vx_vector_l2_space, &vector_l2_space},
+		{vx_vector_ip_space, &vector_ip_space},
+		{vx_vector_cosine_space, &vector_cosine_space},
+		{vx_vector_l1_space, &vector_l1_space},
+	};
+	Oid			input;
+	Oid			param;
+	FmgrInfo	input_function;
+
+	for (int i = 0; i < (int) lengthof(spaces); i++)
+	{
+		if (function->fn_addr != spaces[i].function)
+			continue;
+		getTypeInputInfo(getBaseType(type), &input, &param);
+		fmgr_info(input, &input_function);
+		return input_function.fn_addr == spaces[i].space->input ? spaces[i].space : NULL;
+	}
+	return NULL;
 }
 
 /* ------------------------------------------------------------------ options */

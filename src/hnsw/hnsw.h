@@ -66,6 +66,7 @@ typedef struct VxSpace
 	VxElement	element;
 	VxMetric	metric;
 	int			max_dims;
+	PGFunction	input;			/* input function of the type */
 } VxSpace;
 
 /* Where a filter column lies in the attributes of a slot */
@@ -611,6 +612,7 @@ extern void vxcostestimate(struct PlannerInfo *root, struct IndexPath *path,
 						   Selectivity *selectivity, double *correlation,
 						   double *pages);
 extern bytea *vxoptions(Datum reloptions, bool validate);
+extern const VxSpace *VxFindSpace(const FmgrInfo *function, Oid type);
 extern bool vxvalidate(Oid opclass);
 
 extern void VxHnswInit(void);

@@ -28,6 +28,7 @@
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
+#include "utils/syscache.h"
 
 #include "compat.h"
 #include "hnsw/hnsw.h"
@@ -36,10 +37,14 @@
 #define MAX_RECALL_QUERIES 100000
 #define MAX_RECALL_DISTANCES 10000000
 
-/* Complain if the user may not look into an index */
+/* Complain if there is no such relation, or the user may not look into it */
 void
 VxRequireRights(Oid relid)
 {
+	if (!SearchSysCacheExists1(RELOID, ObjectIdGetDatum(relid)))
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_TABLE),
+				 errmsg("relation with OID %u does not exist", relid)));
 	if (!VxOwnsRelation(relid) && !has_privs_of_role(GetUserId(), ROLE_PG_READ_ALL_DATA))
 		aclcheck_error(ACLCHECK_NOT_OWNER, OBJECT_INDEX, get_rel_name(relid));
 }
@@ -51,7 +56,11 @@ VxOpenIndex(Oid relid)
 	Relation	index;
 
 	VxRequireRights(relid);
-	index = relation_open(relid, AccessShareLock);
+	index = try_relation_open(relid, AccessShareLock);
+	if (index == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_TABLE),
+				 errmsg("relation with OID %u does not exist", relid)));
 	if (index->rd_rel->relkind != RELKIND_INDEX ||
 		index->rd_indam == NULL || index->rd_indam->ambuild != vxbuild)
 		ereport(ERROR,

@@ -16,6 +16,7 @@
 #include "storage/bufmgr.h"
 #include "storage/freespace.h"
 #include "storage/lmgr.h"
+#include "utils/builtins.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
 
@@ -79,14 +80,27 @@ VxDamaged(Relation index, BlockNumber block, const char *what)
 
 /* ----------------------------------------------------------------- metapage */
 
-/* The space that the operator class of the first column indexes */
+/*
+ * The space that the operator class of the first column indexes.  Complains
+ * about an operator class that is not made for this access method.
+ */
 const VxSpace *
 VxGetSpace(Relation index)
 {
-	FmgrInfo   *proc = index_getprocinfo(index, 1, VX_SPACE_PROC);
+	Oid			type = TupleDescAttr(RelationGetDescr(index), 0)->atttypid;
+	const VxSpace *space = NULL;
 
-	return (const VxSpace *)
-		DatumGetPointer(FunctionCall1(proc, PointerGetDatum(index)));
+	if (OidIsValid(index_getprocid(index, 1, VX_SPACE_PROC)))
+		space = VxFindSpace(index_getprocinfo(index, 1, VX_SPACE_PROC), type);
+	if (space == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_OBJECT_DEFINITION),
+				 errmsg("operator class of index \"%s\" is invalid",
+						RelationGetRelationName(index)),
+				 errdetail("Its support function %d is none of access method hnsw, or not for type %s.",
+						   VX_SPACE_PROC, format_type_be(type)),
+				 errhint("amvalidate() checks operator classes.")));
+	return space;
 }
 
 /* Dimensions of the indexed column, from its type modifier */

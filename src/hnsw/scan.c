@@ -642,6 +642,30 @@ vxrescan(IndexScanDesc scan, ScanKey keys, int nkeys, ScanKey orderbys,
 				sizeof(ScanKeyData) * (Size) scan->numberOfOrderBys);
 }
 
+/*
+ * Complain about keys that only an operator family which amvalidate finds fault
+ * with can have led to: the order-by argument must be a vector, and there is no
+ * searching by column 1, but for NULL.
+ */
+static void
+check_keys(IndexScanDesc scan)
+{
+	Relation	index = scan->indexRelation;
+	ScanKey		orderby = scan->orderByData;
+	bool		valid = orderby->sk_strategy == 1 &&
+		(orderby->sk_subtype == InvalidOid || orderby->sk_subtype == index->rd_opcintype[0]);
+
+	for (int i = 0; i < scan->numberOfKeys; i++)
+		valid &= scan->keyData[i].sk_attno != 1 ||
+			(scan->keyData[i].sk_flags & (SK_SEARCHNULL | SK_SEARCHNOTNULL)) != 0;
+	if (!valid)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_OBJECT_DEFINITION),
+				 errmsg("operator family of index \"%s\" has operators that it cannot search by",
+						RelationGetRelationName(index)),
+				 errhint("amvalidate() checks operator classes.")));
+}
+
 /* Start the search with the scan's order-by argument */
 static void
 start_scan(IndexScanDesc scan)
@@ -654,6 +678,7 @@ start_scan(IndexScanDesc scan)
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 				 errmsg("cannot scan hnsw index \"%s\" without ORDER BY a distance",
 						RelationGetRelationName(scan->indexRelation))));
+	check_keys(scan);
 	pgstat_count_index_scan(scan->indexRelation);
 	VxCountSearch(scan);
 

@@ -4,9 +4,14 @@
  *	  Operator class validation (amvalidate).
  *
  * An operator class of vectors must have support function 1, which tells what it
- * indexes (internal to internal), and one ordering operator, strategy 1, on its
- * type, that returns double precision.  One of a filter column has no support
- * function, and search operators that return boolean.
+ * indexes (internal to internal; one of hnsw.c, and for its type), and one
+ * ordering operator, strategy 1, on its type, that returns double precision.  One
+ * of a filter column has no support function, and search operators that return
+ * boolean.
+ *
+ * Nothing keeps superusers from making other operator classes, so an index and
+ * a scan make sure of what they rely on themselves: VxGetSpace, check_keys, and
+ * add_key, which leaves to the executor what it does not know.
  *
  *-------------------------------------------------------------------------
  */
@@ -53,8 +58,13 @@ valid_operator(const char *opfamily, Form_pg_amop op)
 static bool
 valid_support(const char *opfamily, Form_pg_amproc proc)
 {
+	FmgrInfo	function;
+
+	fmgr_info(proc->amproc, &function);
 	if (proc->amprocnum == VX_SPACE_PROC &&
-		check_amproc_signature(proc->amproc, INTERNALOID, true, 1, 1, INTERNALOID))
+		proc->amproclefttype == proc->amprocrighttype &&
+		check_amproc_signature(proc->amproc, INTERNALOID, true, 1, 1, INTERNALOID) &&
+		VxFindSpace(&function, proc->amproclefttype) != NULL)
 		return true;
 	ereport(INFO,
 			(errcode(ERRCODE_INVALID_OBJECT_DEFINITION),

@@ -25,6 +25,8 @@ typedef struct Vector
 #define PG_GETARG_VECTOR_P(n)	DatumGetVector(PG_GETARG_DATUM(n))
 #define PG_RETURN_VECTOR_P(x)	PG_RETURN_POINTER(x)
 
+extern PGDLLEXPORT Datum vx_vector_in(PG_FUNCTION_ARGS);	/* by it the type is known */
+
 extern Vector *VxVectorAlloc(int dim);	/* zeroed but for length and dim */
 
 /*

@@ -76,14 +76,13 @@ good('with little memory');
 sub busy
 {
 	my ($statement, $name) = @_;
-	my $writer = IPC::Run::start(psql_command($node, '-v', 'ON_ERROR_STOP=1', '-c', 'SET client_min_messages = error', '-f', '-'),
-		'<', \(join '', map { my $i = $_; "UPDATE t SET v = vec(id + 1, 64) WHERE id % 500 = $i; "
+	my $writer = start_psql($node, "SET client_min_messages = error;\n" . (join '', map { my $i = $_; "UPDATE t SET v = vec(id + 1, 64) WHERE id % 500 = $i; "
 			  . "DELETE FROM t WHERE id % 1000 = 500 + $i; INSERT INTO t SELECT 1000 * $i + 100000 + j, vec(j + 7, 64) FROM generate_series(1, 10) j;\n" } 1 .. 60),
-		'>', \my $wout, '2>', \my $werr);
+		'-v', 'ON_ERROR_STOP=1');
 	my $at = log_end();
 	$node->safe_psql('postgres', $statement);
 	is(workers_since($at), '2', "$name: with workers");
-	$writer->finish;
+	my (undef, $werr) = finish_psql($writer);
 	is($werr, '', "$name: writer");
 	good($name);
 	$node->safe_psql('postgres', 'DELETE FROM t WHERE id > 20000; INSERT INTO t SELECT i, vec(i, 64) FROM generate_series(1, 20000) i ON CONFLICT DO NOTHING; VACUUM t');

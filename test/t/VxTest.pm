@@ -5,13 +5,15 @@ use strict;
 use warnings;
 use Exporter 'import';
 use File::Basename;
+use File::Temp;
 use IPC::Run;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
 our @EXPORT = qw(new_node set_up with_index ids_by_index ids_by_seqscan same_ids recall_of
-  check_log load_fashion psql_command check_index no_checksums);
+  check_log load_fashion psql_command check_index no_checksums sqlstate_of seeded
+  start_psql finish_psql);
 
 # A cluster with the settings that all tests want, not yet started
 sub new_node
@@ -151,10 +153,52 @@ sub check_log
 	is(join("\n", @bad), '', $name);
 }
 
+# Run statements; returns the SQLSTATE of the first error, or nothing if there was
+# none.  A connection that was lost is an error of class 08 or 57.
+sub sqlstate_of
+{
+	my ($node, $sql) = @_;
+	my ($out, $err) = ('', '');
+	my $status = $node->psql('postgres', "\\set VERBOSITY sqlstate\n$sql", stdout => \$out, stderr => \$err, on_error_die => 0);
+	return $1 if $err =~ /(?:ERROR|FATAL|PANIC): +(\w{5})\b/;
+	die "psql ended with status $status: $err" if $status != 0;
+	return '';
+}
+
+# Seed the random numbers of a test, by VX_SEED if that is given, and tell it
+sub seeded
+{
+	my $seed = $ENV{VX_SEED} // int(rand(1 << 30));
+	srand($seed);
+	diag("VX_SEED=$seed");
+	return $seed;
+}
+
 sub psql_command
 {
 	my ($node, @more) = @_;
 	return [ $node->installed_command('psql'), '-XAtq', '-d', $node->connstr('postgres'), @more ];
+}
+
+# Start a psql that runs statements, with further options, beside the test.  They
+# come from a file: IPC::Run would hand over those in a string only when the test
+# waits for psql, in finish_psql, which returns what it printed: output, errors.
+sub start_psql
+{
+	my ($node, $sql, @more) = @_;
+	my $psql = { out => '', err => '', file => File::Temp->new(SUFFIX => '.sql') };
+
+	print { $psql->{file} } $sql;
+	close $psql->{file} or die $!;
+	$psql->{run} = IPC::Run::start(psql_command($node, @more, '-f', $psql->{file}->filename), '>', \$psql->{out}, '2>', \$psql->{err});
+	return $psql;
+}
+
+sub finish_psql
+{
+	my ($psql) = @_;
+	$psql->{run}->finish;
+	return ($psql->{out}, $psql->{err});
 }
 
 # Load Fashion-MNIST into a table (id int, label int, v vector(784))
