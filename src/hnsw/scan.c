@@ -24,6 +24,7 @@
 #include <math.h>
 
 #include "access/relscan.h"
+#include "catalog/pg_am.h"
 #include "miscadmin.h"
 #include "pgstat.h"
 #include "storage/bufmgr.h"
@@ -771,6 +772,7 @@ typedef struct VxScanState
 	MemoryContext context;		/* of all the search needs */
 	VxSearch   *search;
 	bool		started;
+	BlockNumber table_blocks;	/* TIDs below need no look at the table */
 } VxScanState;
 
 IndexScanDesc
@@ -782,6 +784,7 @@ vxbeginscan(Relation index, int nkeys, int norderbys)
 	state->ix = VxGetIndex(index);
 	state->context = AllocSetContextCreate(CurrentMemoryContext, "hnsw scan",
 										   ALLOCSET_DEFAULT_SIZES);
+	state->table_blocks = RELSEG_SIZE;
 	scan->opaque = state;
 	return scan;
 }
@@ -843,6 +846,26 @@ start_scan(IndexScanDesc scan)
 	state->started = true;
 }
 
+/*
+ * Make sure that the table has the block of the TID that a slot gave.  The
+ * storage manager says of blocks beyond the end of a file that the data are
+ * corrupt, but of whole files that do not exist only that it cannot open them,
+ * and that of the table.
+ */
+static void
+check_table_block(IndexScanDesc scan, VxNodeId id)
+{
+	VxScanState *state = scan->opaque;
+	Relation	table = scan->heapRelation;
+
+	if (table == NULL || table->rd_rel->relam != HEAP_TABLE_AM_OID)
+		return;
+	state->table_blocks = Max(RelationGetNumberOfBlocks(table), RELSEG_SIZE);
+	if (ItemPointerGetBlockNumber(&scan->xs_heaptid) >= state->table_blocks)
+		VxDamaged(scan->indexRelation, VxNodeBlock(state->ix, id),
+				  "heap TID beyond the end of the table");
+}
+
 bool
 vxgettuple(IndexScanDesc scan, ScanDirection dir)
 {
@@ -859,6 +882,8 @@ vxgettuple(IndexScanDesc scan, ScanDirection dir)
 	found = VxSearchNext(state->search, &scan->xs_heaptid, &distance, &id);
 	MemoryContextSwitchTo(old);
 	VxLastScan = *VxSearchStats(state->search);
+	if (found && unlikely(ItemPointerGetBlockNumber(&scan->xs_heaptid) >= state->table_blocks))
+		check_table_block(scan, id);
 	scan->xs_recheck = false;
 	scan->xs_recheckorderby = false;
 	return found;
