@@ -11,7 +11,7 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 
 our @EXPORT = qw(new_node set_up with_index ids_by_index ids_by_seqscan same_ids recall_of
-  check_log load_fashion psql_command check_index no_checksums);
+  check_log load_fashion psql_command check_index no_checksums slow);
 
 # A cluster with the settings that all tests want, not yet started
 sub new_node
@@ -70,6 +70,12 @@ sub set_up
 			RETURN found::float8 / wanted;
 		END $$;
 		SQL
+}
+
+# How many times longer than usual things may take: 1, but under sanitizers
+sub slow
+{
+	return $ENV{VX_SLOW} || 1;
 }
 
 # Run a query that must use an index
