@@ -508,15 +508,11 @@ rank_top(VxSearch *search)
 	sift_down(search->hits, search->nhits, 0);
 }
 
-/*
- * Take the heap TID of a row.  One of no block must not get to the executor: to
- * read such a block is to extend the table.
- */
+/* Take the heap TID of a row */
 static void
 take_tid(VxSearch *search, VxNodeId id, const VxNodeSlotData *slot, ItemPointer tid)
 {
-	if (!ItemPointerIsValid(&slot->tid) ||
-		ItemPointerGetBlockNumberNoCheck(&slot->tid) == InvalidBlockNumber)
+	if (!VxTidIsValid(&slot->tid))
 		VxDamaged(search->index, VxNodeBlock(search->ix, id), "row without a heap TID");
 	*tid = slot->tid;
 }
