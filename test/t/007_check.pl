@@ -93,7 +93,7 @@ my @damages = (
 	[ 'no magic number', sub { $im->put_at(24, 'xxxx'); 'block 0' }, 'metapage', qr/magic/ ],
 	[ 'another version', sub { $im->put_at(28, pack('L', 99)); 'block 0' }, 'metapage', qr/version/, 'any error' ],
 	[ 'impossible layout', sub { $im->put_at(54, pack('S', 8)); 'block 0' }, 'metapage', qr/layout/ ],
-	[ 'layout with more vector pages', sub { $im->put_at(58, pack('S', 65535)); undef }, 'missing', qr/not in the index/ ],
+	[ 'layout with more vector pages', sub { $im->put_at(58, pack('S', 65535)); 'block 0' }, 'metapage', qr/layout/ ],
 	[ 'layout of other dimensions', sub { $im->put_at(32, pack('L', 47)); 'block 0' }, 'metapage', qr/other vectors/, 'any error' ],
 	[ 'another metric', sub { $im->put_at(38, pack('S', 1)); 'block 0' }, 'metapage', qr/another distance/, 'any error' ],
 	[ 'metapage zeroed', sub { $im->put_at(0, "\0" x 8192); 'block 0' }, 'metapage', qr/no metapage/ ],
