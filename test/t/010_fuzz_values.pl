@@ -18,7 +18,7 @@ my $times = $ENV{VX_TORTURE} ? 20 : 1;
 note("VX_SEED=$seed");
 srand($seed);
 
-my $fuzz = "$ENV{VX_SRC}/test/fuzz";
+my $fuzz = source_dir() . '/test/fuzz';
 my @make = ('make', '-C', $fuzz, "PG_CONFIG=$ENV{PG_CONFIG}", $ENV{VX_COPT} ? "COPT=$ENV{VX_COPT}" : ());
 my $made = qx(@{[ join ' ', map { "'$_'" } @make ]} 2>&1);
 is($?, 0, 'the module compiles') or BAIL_OUT($made);
