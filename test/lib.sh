@@ -152,7 +152,7 @@ step_down() {
 	local clean=(env -i "HOME=$home" "USER=$user" "LOGNAME=$user" LANG=C.UTF-8
 		PATH=/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin "TERM=${TERM:-dumb}")
 	local name
-	for name in CI PG_CONFIG TMPDIR ${!VX_*} ${!PG_TEST_*}; do
+	for name in CI PG_CONFIG TMPDIR ASAN_OPTIONS UBSAN_OPTIONS ${!VX_*} ${!PG_TEST_*}; do
 		[ -z "${!name:-}" ] || clean+=("$name=${!name}")
 	done
 	cd "$home"

@@ -621,8 +621,7 @@ check_vector(VxCheck *check, VxNodeId id, VxNodeSlot slot, const char *vector,
 static const ItemPointerData *
 check_tid(VxCheck *check, VxNodeId id, VxNodeSlot slot)
 {
-	bool		valid = ItemPointerIsValid(&slot->tid) &&
-		ItemPointerGetBlockNumberNoCheck(&slot->tid) != InvalidBlockNumber;
+	bool		valid = VxTidIsValid(&slot->tid);
 
 	if (VxStateIsRow(slot->state) && !valid)
 		VxSlotFinding(check, VX_ERROR, "tid", id, NULL, "row has no heap TID");

@@ -176,10 +176,14 @@ sort_table_rows(VxCheck *check)
 	rows.attrs = palloc((Size) check->ix->attr_size);
 	rows.row_context = AllocSetContextCreate(CurrentMemoryContext, "hnsw check row",
 											 ALLOCSET_DEFAULT_SIZES);
-	/* as the first scan of CREATE INDEX CONCURRENTLY does it, which ends the scan */
+	/*
+	 * As the first scan of CREATE INDEX CONCURRENTLY does it, which ends the
+	 * scan.  Where a scan that was begun starts is settled; heapam asserts that
+	 * allow_sync is true then.
+	 */
 	info->ii_Concurrent = true;
 	scan = table_beginscan_strat(check->heap, check->snapshot, 0, NULL, true, false);
-	table_index_build_scan(check->heap, check->index, info, false, false, take_table_row,
+	table_index_build_scan(check->heap, check->index, info, true, false, take_table_row,
 						   &rows, scan);
 	MemoryContextDelete(rows.row_context);
 	tuplesort_performsort(rows.sort);

@@ -195,6 +195,18 @@ VxStateIsNode(uint8 state)
 	return state == VX_SLOT_LIVE || state == VX_SLOT_DEAD;
 }
 
+/*
+ * Could this be the TID of a row?  If not, it must not get to the executor, as
+ * to read the block of no number is to extend the table, nor to vacuum's
+ * callback, which takes it apart.
+ */
+static inline bool
+VxTidIsValid(const ItemPointerData *tid)
+{
+	return ItemPointerIsValid(tid) &&
+		ItemPointerGetBlockNumberNoCheck(tid) != InvalidBlockNumber;
+}
+
 /* Links before the end mark, at most capacity */
 static inline int
 VxCountLinks(const VxNodeId *links, int capacity)

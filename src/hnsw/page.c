@@ -122,6 +122,15 @@ indexed_dims(Relation index, const VxSpace *space)
 	return dims;
 }
 
+/* Pages that the vectors of a node page's slots take */
+static Size
+stripe_vector_pages(const VxCodec *codec, Size slots)
+{
+	if (codec->kind == VX_CODE_RAW)
+		return 0;
+	return (slots * (Size) codec->vector_bytes + VX_PAGE_BYTES - 1) / VX_PAGE_BYTES;
+}
+
 /*
  * Compute the metapage of a new index, and so its layout, from its options
  * and its column.
@@ -168,12 +177,7 @@ VxFillMeta(Relation index, VxMetaPage meta)
 	meta->link_offset = (uint16) (meta->code_offset + INTALIGN(codec.nbytes));
 	meta->slot_size = (uint16) (meta->link_offset + link_bytes);
 	meta->slots_per_page = (uint16) (VX_PAGE_BYTES / meta->slot_size);
-	if (codec.kind == VX_CODE_RAW)
-		meta->vector_pages = 0;
-	else
-		meta->vector_pages = (uint16)
-			(((Size) meta->slots_per_page * (Size) codec.vector_bytes +
-			  VX_PAGE_BYTES - 1) / VX_PAGE_BYTES);
+	meta->vector_pages = (uint16) stripe_vector_pages(&codec, meta->slots_per_page);
 	meta->max_level = (uint16)
 		Min((meta->slot_size - offsetof(VxUpperSlotData, links)) /
 			((Size) m * sizeof(VxNodeId)), VX_MAX_LEVEL);
@@ -193,9 +197,7 @@ meta_is_sane(const VxMetaPageData *meta, const VxCodec *codec)
 		meta->link_offset >= meta->code_offset + codec->nbytes &&
 		meta->slot_size >= meta->link_offset + 2 * meta->m * (int) sizeof(VxNodeId) &&
 		(Size) meta->slot_size * meta->slots_per_page <= VX_PAGE_BYTES &&
-		(codec->kind == VX_CODE_RAW ||
-		 (Size) meta->vector_pages * VX_PAGE_BYTES >=
-		 (Size) meta->slots_per_page * (Size) codec->vector_bytes) &&
+		meta->vector_pages == stripe_vector_pages(codec, meta->slots_per_page) &&
 		meta->max_level <= VX_MAX_LEVEL &&
 		offsetof(VxUpperSlotData, links) +
 		(Size) meta->max_level * meta->m * sizeof(VxNodeId) <= meta->slot_size;

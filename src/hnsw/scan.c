@@ -24,6 +24,7 @@
 #include <math.h>
 
 #include "access/relscan.h"
+#include "catalog/pg_am.h"
 #include "executor/instrument.h"
 #include "miscadmin.h"
 #include "pgstat.h"
@@ -337,15 +338,11 @@ rank_top(VxSearch *search)
 	VxSiftDown(search->hits, search->nhits, 0);
 }
 
-/*
- * Take the heap TID of a row.  One of no block must not get to the executor: to
- * read such a block is to extend the table.
- */
+/* Take the heap TID of a row */
 static void
 take_tid(VxSearch *search, VxNodeId id, const VxNodeSlotData *slot, ItemPointer tid)
 {
-	if (!ItemPointerIsValid(&slot->tid) ||
-		ItemPointerGetBlockNumberNoCheck(&slot->tid) == InvalidBlockNumber)
+	if (!VxTidIsValid(&slot->tid))
 		VxDamaged(search->index, VxNodeBlock(search->ix, id), "row without a heap TID");
 	*tid = slot->tid;
 }
@@ -609,6 +606,7 @@ typedef struct VxScanState
 	MemoryContext filter_context;	/* of the filter; reset by every scan */
 	VxFilter   *filter;
 	bool		started;
+	BlockNumber table_blocks;	/* TIDs below need no look at the table */
 } VxScanState;
 
 IndexScanDesc
@@ -622,6 +620,7 @@ vxbeginscan(Relation index, int nkeys, int norderbys)
 										   ALLOCSET_DEFAULT_SIZES);
 	state->filter_context = AllocSetContextCreate(CurrentMemoryContext, "hnsw filter",
 												  ALLOCSET_SMALL_SIZES);
+	state->table_blocks = RELSEG_SIZE;
 	scan->opaque = state;
 	return scan;
 }
@@ -712,6 +711,26 @@ start_scan(IndexScanDesc scan)
 	state->started = true;
 }
 
+/*
+ * Make sure that the table has the block of the TID that a slot gave.  The
+ * storage manager says of blocks beyond the end of a file that the data are
+ * corrupt, but of whole files that do not exist only that it cannot open them,
+ * and that of the table.
+ */
+static void
+check_table_block(IndexScanDesc scan, VxNodeId id)
+{
+	VxScanState *state = scan->opaque;
+	Relation	table = scan->heapRelation;
+
+	if (table == NULL || table->rd_rel->relam != HEAP_TABLE_AM_OID)
+		return;
+	state->table_blocks = Max(RelationGetNumberOfBlocks(table), RELSEG_SIZE);
+	if (ItemPointerGetBlockNumber(&scan->xs_heaptid) >= state->table_blocks)
+		VxDamaged(scan->indexRelation, VxNodeBlock(state->ix, id),
+				  "heap TID beyond the end of the table");
+}
+
 bool
 vxgettuple(IndexScanDesc scan, ScanDirection dir)
 {
@@ -728,6 +747,8 @@ vxgettuple(IndexScanDesc scan, ScanDirection dir)
 	found = VxSearchNext(state->search, &scan->xs_heaptid, &distance, &id);
 	MemoryContextSwitchTo(old);
 	VxLastScan = *VxSearchStats(state->search);
+	if (found && unlikely(ItemPointerGetBlockNumber(&scan->xs_heaptid) >= state->table_blocks))
+		check_table_block(scan, id);
 	scan->xs_recheck = state->filter != NULL && state->filter->lossy;
 	scan->xs_recheckorderby = false;
 	return found;

@@ -38,7 +38,7 @@
 
 /* ------------------------------------------------------------- bulk deletion */
 
-/* Which rows of a locked page are to be removed? */
+/* Which rows of a locked page are to be removed?  Not those without a TID. */
 static int
 find_removable(const VxIndex *ix, Page page, IndexBulkDeleteCallback callback,
 			   void *arg, int *slots, double *kept)
@@ -53,7 +53,7 @@ find_removable(const VxIndex *ix, Page page, IndexBulkDeleteCallback callback,
 
 		if (!VxStateIsRow(slot->state))
 			continue;
-		if (callback(&slot->tid, arg))
+		if (VxTidIsValid(&slot->tid) && callback(&slot->tid, arg))
 			slots[n++] = s;
 		else
 			(*kept)++;

@@ -17,7 +17,7 @@ my $dir = $ENV{VX_FASHION_DIR} // '/usr/share/datasets/fashion-mnist';
 plan skip_all => "no Fashion-MNIST in $dir (package dataset-fashion-mnist)"
   unless -r "$dir/train-images-idx3-ubyte.gz";
 
-my $node = new_node('fashion', "maintenance_work_mem = 1GB\nwal_level = minimal\nmax_wal_senders = 0\nstatement_timeout = 300s\nmax_wal_size = 4GB");
+my $node = new_node('fashion', "maintenance_work_mem = 1GB\nwal_level = minimal\nmax_wal_senders = 0\nstatement_timeout = ${\(300 * slow())}s\nmax_wal_size = 4GB");
 $node->start;
 set_up($node);
 my $t = time();

@@ -13,7 +13,7 @@ use Test::More;
 use Time::HiRes qw(time);
 use VxTest;
 
-my $bound = $ENV{VX_CANCEL_BOUND} // 1.0;
+my $bound = ($ENV{VX_CANCEL_BOUND} // 1.0) * slow();
 my $node = new_node('cancel', "maintenance_work_mem = 512MB");
 $node->start;
 set_up($node);

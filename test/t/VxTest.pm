@@ -3,6 +3,7 @@
 package VxTest;
 use strict;
 use warnings;
+use Cwd qw(abs_path);
 use Exporter 'import';
 use File::Basename;
 use File::Temp;
@@ -13,7 +14,7 @@ use Test::More;
 
 our @EXPORT = qw(new_node set_up with_index ids_by_index ids_by_seqscan same_ids recall_of
   check_log load_fashion psql_command check_index no_checksums sqlstate_of seeded
-  start_psql finish_psql);
+  start_psql finish_psql slow source_dir);
 
 # A cluster with the settings that all tests want, not yet started
 sub new_node
@@ -72,6 +73,18 @@ sub set_up
 			RETURN found::float8 / wanted;
 		END $$;
 		SQL
+}
+
+# Where the sources are
+sub source_dir
+{
+	return $ENV{VX_SRC} // abs_path(dirname(__FILE__) . '/../..');
+}
+
+# How many times longer than usual things may take: 1, but under sanitizers
+sub slow
+{
+	return $ENV{VX_SLOW} || 1;
 }
 
 # Run a query that must use an index
@@ -205,7 +218,7 @@ sub finish_psql
 sub load_fashion
 {
 	my ($node, $table, $set, @limit) = @_;
-	my $src = $ENV{VX_SRC} // dirname(__FILE__) . '/../..';
+	my $src = source_dir();
 	my $err = '';
 	IPC::Run::run([ $^X, "$src/bench/load-fashion", $set, @limit ],
 		'|', psql_command($node, '-v', 'ON_ERROR_STOP=1', '-c', "COPY $table FROM STDIN"), '2>', \$err)
