@@ -34,6 +34,7 @@
 #include "utils/rel.h"
 
 #include "hnsw/hnsw.h"
+#include "inject.h"
 #include "type/vector.h"
 
 /* Neighbors chosen for a node on one layer, nearest first */
@@ -254,6 +255,7 @@ promote(VxInserter *ins, VxNodeId id, int level)
 		VxEntry		entry = VxReadEntry(ins->index);
 		VxEntry		new;
 
+		VX_INJECTION_POINT("insert-entry");
 		new.node = id;
 		new.level = level;
 		if ((entry.node != VX_INVALID_NODE && entry.level >= level) ||
@@ -297,6 +299,7 @@ link_back(VxInserter *ins, VxNodeId id, int level)
 		{
 			CHECK_FOR_INTERRUPTS();
 			VxAddLinks(&ins->linker, ins->neighbors[l].ids[i], l, &id, 1, false);
+			VX_INJECTION_POINT("insert-link");
 		}
 }
 
@@ -306,6 +309,7 @@ begin_graph(VxInserter *ins, VxNodeId id, int level, VxEntry entry)
 {
 	VxEntry		new;
 
+	VX_INJECTION_POINT("insert-begin");
 	new.node = id;
 	new.level = level;
 	if (!VxChangeEntry(ins->index, ins->ix, entry.node, new))
@@ -328,8 +332,12 @@ insert_node(VxInserter *ins, VxNewRow *row, VxEntry entry)
 	row->links = neighbors->ids;
 	row->nlinks = neighbors->n;
 	id = VxPlaceRow(ins->index, ins->ix, row, near, &generation);
+	VX_INJECTION_POINT("insert-publish");
 	if (row->level > 0)
+	{
 		place_upper(ins, id, generation, row->level);
+		VX_INJECTION_POINT("insert-upper");
+	}
 	if (near == VX_INVALID_NODE)
 	{
 		begin_graph(ins, id, row->level, entry);
@@ -370,14 +378,16 @@ VxInsertVector(VxInserter *ins, const void *vector, ItemPointer tid)
 		return;
 	}
 
-	row.level = VxDrawLevel(ix);
+	row.level = VX_INJECTED_LEVEL(VxDrawLevel(ix), ix->max_level);
 	VxQueryFromVector(&ins->query, vector);
 	entry = VxReadEntry(ins->index);
 	find_neighbors(ins, entry, row.level);
+	VX_INJECTION_POINT("insert-searched");
 
 	duplicate = find_duplicate(ins);
 	if (duplicate)
 	{
+		VX_INJECTION_POINT("insert-join");
 		row.head = duplicate->id;
 		row.head_generation = duplicate->generation;
 		if (VxPlaceRow(ins->index, ix, &row, duplicate->id, &generation) != VX_INVALID_NODE)

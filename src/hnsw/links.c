@@ -27,6 +27,7 @@
 #include "utils/rel.h"
 
 #include "hnsw/reader.h"
+#include "inject.h"
 
 /* Times that a list is judged again because it changed meanwhile */
 #define MAX_ATTEMPTS 5
@@ -523,12 +524,16 @@ VxLinkBack(VxLinker *linker, VxNodeId to, VxTarget *targets, int n)
 			UnlockReleaseBuffer(append.buffers[p]);
 		linked |= append.nlinks > 0;
 		done += count;
+		VX_INJECTION_POINT("insert-link");
 	}
 	for (int i = 0; i < n; i++)
 	{
 		CHECK_FOR_INTERRUPTS();
-		if (targets[i].full && VxAddLinks(linker, targets[i].id, 0, &to, 1, false))
+		if (!targets[i].full)
+			continue;
+		if (VxAddLinks(linker, targets[i].id, 0, &to, 1, false))
 			linked = true;
+		VX_INJECTION_POINT("insert-link");
 	}
 	return linked;
 }

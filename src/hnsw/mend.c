@@ -35,6 +35,7 @@
 
 #include "compat.h"
 #include "hnsw/vacuum.h"
+#include "inject.h"
 
 /* Candidates of a list, at most */
 #define MAX_CANDIDATES 160
@@ -451,6 +452,7 @@ finish_batch(VxMend *mend)
 				for (int j = 0; j < p->nkept; j++)
 					VxBitSet(vac, vac->linked, p->kept[j]);
 		}
+		VX_INJECTION_POINT("vacuum-judged");
 		complete = write_batch(mend);
 	}
 	begin_batch(mend);
@@ -600,6 +602,7 @@ VxMendLinks(VxVacuum *vac)
 		for (int attempt = 0; attempt < VX_REPAIR_ATTEMPTS; attempt++)
 		{
 			VxVacuumDelay();
+			VX_INJECTION_POINT("vacuum-mending");
 			if (mend_page(mend))
 				break;
 			MemoryContextReset(mend->page_context);

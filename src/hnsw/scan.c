@@ -32,6 +32,7 @@
 
 #include "compat.h"
 #include "hnsw/hnsw.h"
+#include "inject.h"
 
 /* A walk that visits more than this share of the nodes is dearer than a flat pass */
 #define FLAT_SHARE 4
@@ -412,6 +413,7 @@ flat_pass(VxSearch *search)
 						   MaxAllocHugeSize / sizeof(VxHit) / 4);
 	best.limit = Min(best.limit, 1 << 28);
 	best.overflow = false;
+	VX_INJECTION_POINT("scan-flat");
 	search->stats.flat_passes++;
 	search->nhits = 0;
 	for (uint32 stripe = 0; stripe < nstripes; stripe++)
@@ -484,6 +486,7 @@ static void
 search_begin(VxSearch *search)
 {
 	search->started = true;
+	VX_INJECTION_POINT("scan-begin");
 	if (!search->ranked)
 	{
 		go_flat(search);
@@ -578,6 +581,7 @@ next_in_chain(VxSearch *search, ItemPointer tid, VxNodeId *id)
 		VxNodeSlotData slot;
 
 		CHECK_FOR_INTERRUPTS();
+		VX_INJECTION_POINT("scan-chain");
 		*id = search->chain_next;
 		search->stats.pages++;
 		if (++search->chain_steps > search->returned.universe &&
@@ -686,8 +690,10 @@ VxSearchNext(VxSearch *search, ItemPointer tid, double *distance, VxNodeId *id)
 	}
 	while (next_hit(search, &hit))
 	{
-		bool		is_row = confirm_hit(search, &hit, tid);
+		bool		is_row;
 
+		VX_INJECTION_POINT("scan-ranked");
+		is_row = confirm_hit(search, &hit, tid);
 		search->last = Max(search->last, hit.key);
 		*distance = hit.key;
 		*id = hit.id;
