@@ -543,6 +543,17 @@ VxWalkEnter(VxWalk *walk, VxEntry entry, int level)
 }
 
 /*
+ * Is there a node to expand?  The farthest of the beam is: it is in the beam.
+ * With a beam of one, there would be no walk at all without it.
+ */
+static inline bool
+has_near(const VxWalk *walk)
+{
+	return walk->nopen > 0 &&
+		(walk->nbeam < walk->beam_size || walk->open[0].dist <= walk->beam[0] + walk->slack);
+}
+
+/*
  * Walk a layer until nothing that is open lies within the full beam, or until
  * the statistics count max_visits.  What was found is added to walk->found;
  * walk->nopen + walk->ndeferred == 0 says that the walk has seen all it can.
@@ -553,8 +564,7 @@ VxWalkRun(VxWalk *walk, int level, int64 max_visits)
 	VxNodeId	links[2 * VX_MAX_M];
 	VxVisit		visits[2 * VX_MAX_M];
 
-	while (walk->nopen > 0 && !beyond_beam(walk, walk->open[0].dist) &&
-		   walk->stats->visited < max_visits)
+	while (has_near(walk) && walk->stats->visited < max_visits)
 	{
 		VxCandidate c = VxHeapPop(walk->open, &walk->nopen);
 		int			n;
