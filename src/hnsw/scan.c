@@ -267,7 +267,8 @@ flat_threshold(const VxSearch *search)
 
 /*
  * First stage of the walk: down to level 0, then a beam of ef.  If the entry
- * point is no node any more, vacuum has just replaced it: look again.
+ * point is no node any more, vacuum has just replaced it; if it lies beyond the
+ * end of the index, an insertion has added both since we looked: look again.
  */
 static void
 start_walk(VxSearch *search)
@@ -283,6 +284,8 @@ start_walk(VxSearch *search)
 		if (entry.node == VX_INVALID_NODE)
 			break;
 		entered = VxWalkDescend(walk, &entry, 0);
+		if (!entered)
+			VxWalkReset(walk);
 	}
 	if (entered)
 		VxWalkRun(walk, 0, flat_threshold(search));
