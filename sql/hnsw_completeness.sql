@@ -16,6 +16,8 @@ SELECT k, pg_temp.check_query('c', '<->', pg_temp.cvec(100001, 20), k)
 	FROM unnest('{0,1,39,40,41,100,1000,19999,20000,20001,NULL}'::int[]) k;
 SET hnsw.ef_search = 1;
 SELECT k, pg_temp.check_query('c', '<->', pg_temp.cvec(100002, 20), k) FROM unnest('{1,10,500,NULL}'::int[]) k;
+-- a beam of one is a walk, too
+SELECT pg_temp.check_recall('c', '<->', array_agg(pg_temp.cvec(i, 20)), 1, 0.3) FROM generate_series(100001, 100100) i;
 SET hnsw.ef_search = 10000;
 SELECT k, pg_temp.check_query('c', '<->', pg_temp.cvec(100002, 20), k, recall => 0.999) FROM unnest('{1,10,500,NULL}'::int[]) k;
 RESET hnsw.ef_search;

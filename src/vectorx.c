@@ -12,6 +12,7 @@
 
 #include "compat.h"
 #include "hnsw/hnsw.h"
+#include "inject.h"
 #include "kernels/kernels.h"
 
 PG_MODULE_MAGIC;
@@ -53,6 +54,7 @@ _PG_init(void)
 							   "\"auto\" takes the best that the processor has; \"plain\" always works.",
 							   &kernels_setting, "auto", PGC_USERSET, 0,
 							   check_kernels, assign_kernels, show_kernels);
+	VX_INJECTION_INIT();
 	VxHnswInit();
 	VxPlannerInit();
 	MarkGUCPrefixReserved("vectorx");

@@ -32,6 +32,7 @@
 #include "compat.h"
 #include "hnsw/attr.h"
 #include "hnsw/build.h"
+#include "inject.h"
 
 /* Rows beyond memory that a participant takes at a time */
 #define REST_BATCH 16
@@ -447,6 +448,9 @@ build_index(VxBuild *build, int nworkers, IndexBuildResult *result)
 			VxParallelStep(parallel, build, step);
 		else
 			VxBuildRunStep(build, step, NULL);
+		VX_INJECTION_POINT(step == VX_STEP_LOAD ? "build-load" :
+						   step == VX_STEP_WRITE ? "build-write" :
+						   step == VX_STEP_REST ? "build-rest" : "build-log");
 	}
 
 	result->heap_tuples = build->shared->heap_tuples;

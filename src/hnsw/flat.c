@@ -24,6 +24,7 @@
 #include "utils/memutils.h"
 
 #include "hnsw/search.h"
+#include "inject.h"
 
 /* Stripes ahead of which slots are fetched into cache, and pages asked for */
 #define CACHE_AHEAD 2
@@ -211,6 +212,7 @@ VxFlatPass(VxSearch *search)
 	pass.limit = (int) Min(Max(search->max_memory / sizeof(VxHit), 1024),
 						   MaxAllocHugeSize / sizeof(VxHit) / 4);
 	pass.limit = Min(pass.limit, 1 << 28);
+	VX_INJECTION_POINT("scan-flat");
 	search->stats.flat_passes++;
 	search->nhits = 0;
 	for (uint32 stripe = 0; stripe < pass.nstripes; stripe++)

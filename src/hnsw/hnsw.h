@@ -207,6 +207,17 @@ VxTidIsValid(const ItemPointerData *tid)
 		ItemPointerGetBlockNumberNoCheck(tid) != InvalidBlockNumber;
 }
 
+/*
+ * Does a node route for good?  A dead one that heads no chain is about to be
+ * freed, so what only such nodes have links to is as good as out of reach.
+ */
+static inline bool
+VxSlotRoutes(const VxNodeSlotData *slot)
+{
+	return slot->state == VX_SLOT_LIVE ||
+		(slot->state == VX_SLOT_DEAD && slot->chain != VX_INVALID_NODE);
+}
+
 /* Links before the end mark, at most capacity */
 static inline int
 VxCountLinks(const VxNodeId *links, int capacity)

@@ -34,7 +34,11 @@
 #include "utils/rel.h"
 
 #include "hnsw/attr.h"
+#include "inject.h"
 #include "type/vector.h"
+
+/* Times that a node is connected again because what it was linked to is gone */
+#define CONNECT_ATTEMPTS 10
 
 /* Neighbors chosen for a node on one layer, nearest first */
 typedef struct VxNeighbors
@@ -256,6 +260,7 @@ promote(VxInserter *ins, VxNodeId id, int level)
 		VxEntry		entry = VxReadEntry(ins->index);
 		VxEntry		new;
 
+		VX_INJECTION_POINT("insert-entry");
 		new.node = id;
 		new.level = level;
 		if ((entry.node != VX_INVALID_NODE && entry.level >= level) ||
@@ -275,9 +280,10 @@ compare_targets(const void *a, const void *b)
 
 /*
  * Link a node back from its neighbors.  If none of those on level 0 can spare
- * a link, one of them must: no node shall be out of reach.
+ * a link, one of them must: no node shall be out of reach.  Returns false if
+ * that is so all the same, as vacuum removed them all.
  */
-static void
+static bool
 link_back(VxInserter *ins, VxNodeId id, int level)
 {
 	const VxNeighbors *near = &ins->neighbors[0];
@@ -299,24 +305,14 @@ link_back(VxInserter *ins, VxNodeId id, int level)
 		{
 			CHECK_FOR_INTERRUPTS();
 			VxAddLinks(&ins->linker, ins->neighbors[l].ids[i], l, &id, 1, false);
+			VX_INJECTION_POINT("insert-link");
 		}
-}
-
-/* The graph begins anew with a node, unless it has begun meanwhile */
-static void
-begin_graph(VxInserter *ins, VxNodeId id, int level, VxEntry entry)
-{
-	VxEntry		new;
-
-	new.node = id;
-	new.level = level;
-	if (!VxChangeEntry(ins->index, ins->ix, entry.node, new))
-		VxConnect(ins, id);
+	return reached;
 }
 
 /*
- * Write the node with its neighbors, and link them back.  If the search met
- * nothing alive, the graph begins anew with this node.
+ * Write the node with its neighbors, and link them back.  If there are none, or
+ * none any more, it is connected like one that nothing leads to.
  */
 static void
 insert_node(VxInserter *ins, VxNewRow *row, VxEntry entry)
@@ -330,14 +326,14 @@ insert_node(VxInserter *ins, VxNewRow *row, VxEntry entry)
 	row->links = neighbors->ids;
 	row->nlinks = neighbors->n;
 	id = VxPlaceRow(ins->index, ins->ix, row, near, &generation);
+	VX_INJECTION_POINT("insert-publish");
 	if (row->level > 0)
-		place_upper(ins, id, generation, row->level);
-	if (near == VX_INVALID_NODE)
 	{
-		begin_graph(ins, id, row->level, entry);
-		return;
+		place_upper(ins, id, generation, row->level);
+		VX_INJECTION_POINT("insert-upper");
 	}
-	link_back(ins, id, row->level);
+	if (near == VX_INVALID_NODE || !link_back(ins, id, row->level))
+		VxConnect(ins, id);
 	if (row->level > entry.level)
 		promote(ins, id, row->level);
 }
@@ -374,14 +370,16 @@ VxInsertVector(VxInserter *ins, const void *vector, const uint8 *attrs,
 		return;
 	}
 
-	row.level = VxDrawLevel(ix);
+	row.level = VX_INJECTED_LEVEL(VxDrawLevel(ix), ix->max_level);
 	VxQueryFromVector(&ins->query, vector);
 	entry = VxReadEntry(ins->index);
 	find_neighbors(ins, entry, row.level);
+	VX_INJECTION_POINT("insert-searched");
 
 	duplicate = find_duplicate(ins);
 	if (duplicate)
 	{
+		VX_INJECTION_POINT("insert-join");
 		row.head = duplicate->id;
 		row.head_generation = duplicate->generation;
 		if (VxPlaceRow(ins->index, ix, &row, duplicate->id, &generation) != VX_INVALID_NODE)
@@ -416,37 +414,56 @@ take_own_neighbors(VxInserter *ins, const VxNodeId *links, int n)
 }
 
 /*
+ * Search for neighbors of a live node that has none.  If there are none, the
+ * graph begins anew with the node, unless somebody else begins it: then it
+ * still has none.  Returns whether the node is the entry point now.
+ */
+static bool
+find_new_neighbors(VxInserter *ins, VxNodeId id, int level)
+{
+	VxEntry		entry = VxReadEntry(ins->index);
+	VxEntry		new;
+
+	if (entry.node == id)
+		return true;
+	find_neighbors(ins, entry, 0);
+	if (ins->neighbors[0].n > 0)
+	{
+		VxAddLinks(&ins->linker, id, 0, ins->neighbors[0].ids, ins->neighbors[0].n, false);
+		return false;
+	}
+	VX_INJECTION_POINT("insert-begin");
+	new.node = id;
+	new.level = level;
+	return VxChangeEntry(ins->index, ins->ix, entry.node, new);
+}
+
+/*
  * Link a live node that is on disk already, and that little or nothing leads
  * to, into the graph; vacuum's way to mend what was torn.  If the node has
  * neighbors, they are asked to link it back; else there is a search for some.
+ * All that is tried again if vacuum removes them meanwhile.
  */
 void
 VxConnect(VxInserter *ins, VxNodeId id)
 {
-	VxNodeId	links[2 * VX_MAX_M];
-	VxNodeSlotData slot;
-	VxEntry		entry;
-	int			n;
-
-	if (!VxReadSlot(ins->index, ins->ix, id, &slot, ins->code, links) ||
-		slot.state != VX_SLOT_LIVE)
-		return;
-	ins->self = id;
-	VxQueryFromCode(&ins->query, &slot.factors, ins->code);
-	n = VxCountLinks(links, 2 * ins->ix->m);
-	take_own_neighbors(ins, links, n);
-	if (ins->neighbors[0].n == 0)
+	for (int attempt = 0; attempt < CONNECT_ATTEMPTS; attempt++)
 	{
-		entry = VxReadEntry(ins->index);
-		if (entry.node == VX_INVALID_NODE)
-		{
-			promote(ins, id, slot.level);
+		VxNodeId	links[2 * VX_MAX_M];
+		VxNodeSlotData slot;
+
+		CHECK_FOR_INTERRUPTS();
+		if (!VxReadSlot(ins->index, ins->ix, id, &slot, ins->code, links) ||
+			slot.state != VX_SLOT_LIVE)
 			return;
-		}
-		find_neighbors(ins, entry, 0);
-		VxAddLinks(&ins->linker, id, 0, ins->neighbors[0].ids, ins->neighbors[0].n, false);
+		ins->self = id;
+		VxQueryFromCode(&ins->query, &slot.factors, ins->code);
+		take_own_neighbors(ins, links, VxCountLinks(links, 2 * ins->ix->m));
+		if (ins->neighbors[0].n == 0 && find_new_neighbors(ins, id, slot.level))
+			return;
+		if (link_back(ins, id, 0))
+			return;
 	}
-	link_back(ins, id, 0);
 }
 
 /* --------------------------------------------------------------------- aminsert */

@@ -27,6 +27,7 @@
 #include "utils/rel.h"
 
 #include "hnsw/reader.h"
+#include "inject.h"
 
 /* Times that a list is judged again because it changed meanwhile */
 #define MAX_ATTEMPTS 5
@@ -190,7 +191,10 @@ contains(const VxNodeId *ids, int n, VxNodeId id)
 
 /* --------------------------------------------------------------- lists on pages */
 
-/* The links of a node on a layer, on its locked page; NULL if it has none */
+/*
+ * The links of a node on a layer, on its locked page; NULL if it has none, or
+ * is about to be freed
+ */
 static VxNodeId *
 links_on_page(const VxIndex *ix, Page page, VxNodeId holder, VxNodeId node,
 			  uint16 generation, int level)
@@ -203,7 +207,7 @@ links_on_page(const VxIndex *ix, Page page, VxNodeId holder, VxNodeId node,
 	{
 		VxNodeSlot	s = slot;
 
-		return VxStateIsNode(s->state) && s->generation == generation ?
+		return VxSlotRoutes(s) && s->generation == generation ?
 			VxSlotLinks(ix, s) : NULL;
 	}
 	else
@@ -344,7 +348,7 @@ judge(VxLinker *linker, VxNodeId *links, int old, int offered, int capacity,
 	return n;
 }
 
-/* Read a node's header, code and list; false if it has no such list */
+/* Read a node's header, code and list; false if it has none that links may be added to */
 static bool
 read_list(VxLinker *linker, VxNodeId from, int level, VxNodeSlot header,
 		  VxNodeId *holder, VxNodeId *links, int *n)
@@ -352,7 +356,7 @@ read_list(VxLinker *linker, VxNodeId from, int level, VxNodeSlot header,
 	const VxIndex *ix = linker->ix;
 
 	if (!VxReadSlot(linker->index, ix, from, header, linker->code,
-					level == 0 ? links : NULL) || !VxStateIsNode(header->state))
+					level == 0 ? links : NULL) || !VxSlotRoutes(header))
 		return false;
 	*holder = from;
 	if (level == 0)
@@ -523,12 +527,16 @@ VxLinkBack(VxLinker *linker, VxNodeId to, VxTarget *targets, int n)
 			UnlockReleaseBuffer(append.buffers[p]);
 		linked |= append.nlinks > 0;
 		done += count;
+		VX_INJECTION_POINT("insert-link");
 	}
 	for (int i = 0; i < n; i++)
 	{
 		CHECK_FOR_INTERRUPTS();
-		if (targets[i].full && VxAddLinks(linker, targets[i].id, 0, &to, 1, false))
+		if (!targets[i].full)
+			continue;
+		if (VxAddLinks(linker, targets[i].id, 0, &to, 1, false))
 			linked = true;
+		VX_INJECTION_POINT("insert-link");
 	}
 	return linked;
 }

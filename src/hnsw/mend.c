@@ -35,6 +35,7 @@
 
 #include "compat.h"
 #include "hnsw/vacuum.h"
+#include "inject.h"
 
 /* Candidates of a list, at most */
 #define MAX_CANDIDATES 160
@@ -451,6 +452,7 @@ finish_batch(VxMend *mend)
 				for (int j = 0; j < p->nkept; j++)
 					VxBitSet(vac, vac->linked, p->kept[j]);
 		}
+		VX_INJECTION_POINT("vacuum-judged");
 		complete = write_batch(mend);
 	}
 	begin_batch(mend);
@@ -492,6 +494,29 @@ admit(VxMend *mend, const VxPatient *about, const VxNodeId *links, int n)
 }
 
 /*
+ * Is a node that a list has a link to gone?  One whose slot was free at the
+ * survey may have been inserted since: then it no longer counts as gone.  A
+ * link to it is made only after that, so one that was read already leads to a
+ * slot that is taken by now.
+ */
+static bool
+is_gone(VxMend *mend, VxNodeId id)
+{
+	VxVacuum   *vac = mend->vac;
+	VxNodeSlotData slot;
+
+	if (!VxBitHas(vac, vac->gone, id))
+		return false;
+	if (VxBitHas(vac, vac->dead, id))
+		return true;
+	if (!VxReadSlot(vac->index, vac->ix, id, &slot, NULL, NULL) ||
+		!VxStateIsNode(slot.state))
+		return true;
+	VxBitClear(vac->gone, id);
+	return false;
+}
+
+/*
  * Look at a list of the page in mend->old: if it has links to nodes that are
  * gone, it will be mended.  Returns false if a batch that was finished to make
  * room could not be written completely.
@@ -504,8 +529,8 @@ examine(VxMend *mend, const VxPatient *about, const VxNodeId *links)
 	bool		hurt = false;
 	bool		complete = true;
 
-	for (int i = 0; i < n && !hurt; i++)
-		hurt = VxBitHas(vac, vac->gone, links[i]);
+	for (int i = 0; i < n; i++)
+		hurt |= is_gone(mend, links[i]);
 	if (!hurt)
 	{
 		if (about->level == 0)
@@ -600,6 +625,7 @@ VxMendLinks(VxVacuum *vac)
 		for (int attempt = 0; attempt < VX_REPAIR_ATTEMPTS; attempt++)
 		{
 			VxVacuumDelay();
+			VX_INJECTION_POINT("vacuum-mending");
 			if (mend_page(mend))
 				break;
 			MemoryContextReset(mend->page_context);

@@ -21,6 +21,7 @@
 #include "utils/rel.h"
 
 #include "hnsw/attr.h"
+#include "inject.h"
 
 #define VX_SLOT_HEADER_SIZE ((int) sizeof(VxNodeSlotData))
 
@@ -557,7 +558,9 @@ extend_by_stripe(Relation index, const VxIndex *ix)
 	extend_to(index, VxStripeBlock(ix, stripe + (uint32) nstripes));
 	for (int i = 0; i < nstripes; i++)
 		VxRecordFreeSlots(index, VxStripeBlock(ix, stripe + (uint32) i));
+	VX_INJECTION_POINT("extend-locked");
 	UnlockRelationForExtension(index, ExclusiveLock);
+	VX_INJECTION_POINT("extend-done");
 	return VxStripeBlock(ix, stripe);
 }
 
@@ -656,6 +659,7 @@ take_slot(Relation index, const VxIndex *ix, VxNodeId near, VxNodeId other,
 {
 	int			busy = 0;
 
+	VX_INJECTION_POINT("slot-choose");
 	for (int attempt = 0;; attempt++)
 	{
 		BlockNumber block = choose_block(index, ix, near, attempt, busy);
@@ -944,6 +948,7 @@ prepare_vector(Relation index, const VxIndex *ix, const VxTakenSlot *taken,
 	if (end - first > room)
 	{
 		write_vector_early(index, ix, taken, first, end - room, vector);
+		VX_INJECTION_POINT("vector-early");
 		first = end - room;
 	}
 	lock_vector_pages(index, taken, first, end, buffers);
@@ -970,6 +975,7 @@ VxPlaceRow(Relation index, const VxIndex *ix, const VxNewRow *row,
 	int			first = 0;
 
 	take_slot(index, ix, near, row->head, &taken);
+	VX_INJECTION_POINT("slot-taken");
 	if (row->head != VX_INVALID_NODE &&
 		!head_accepts(other_slot(ix, &taken, row->head), row->head_generation))
 	{

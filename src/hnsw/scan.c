@@ -34,6 +34,7 @@
 
 #include "compat.h"
 #include "hnsw/search.h"
+#include "inject.h"
 
 /* A walk that visits more than this share of the nodes is dearer than a flat pass */
 #define FLAT_SHARE 4
@@ -211,7 +212,8 @@ unfiltered_visits(const VxSearch *search)
  * hardly any row passes may keep the beam from ever being full, so then
  * hnsw.max_scan_tuples holds here, too, as far as that leaves the visits which a
  * search without a filter would make.  If the entry point is no node any more,
- * vacuum has just replaced it: look again.
+ * vacuum has just replaced it; if it lies beyond the end of the index, an insertion
+ * has added both since we looked: look again.
  */
 static void
 start_walk(VxSearch *search)
@@ -228,6 +230,8 @@ start_walk(VxSearch *search)
 		if (entry.node == VX_INVALID_NODE)
 			break;
 		entered = VxWalkDescend(walk, &entry, 0);
+		if (!entered)
+			VxWalkReset(walk);
 	}
 	if (search->filter)
 		max_visits = Min(max_visits, Max(search->max_tuples, unfiltered_visits(search)));
@@ -315,6 +319,7 @@ static void
 search_begin(VxSearch *search)
 {
 	search->started = true;
+	VX_INJECTION_POINT("scan-begin");
 	if (!search->ranked)
 	{
 		go_flat(search);
@@ -406,6 +411,7 @@ next_in_chain(VxSearch *search, ItemPointer tid, VxNodeId *id)
 		bool		passes;
 
 		CHECK_FOR_INTERRUPTS();
+		VX_INJECTION_POINT("scan-chain");
 		*id = search->chain_next;
 		search->stats.pages++;
 		if (++search->chain_steps > search->returned.universe &&
@@ -516,8 +522,10 @@ VxSearchNext(VxSearch *search, ItemPointer tid, double *distance, VxNodeId *id)
 	}
 	while (next_hit(search, &hit))
 	{
-		bool		is_row = confirm_hit(search, &hit, tid);
+		bool		is_row;
 
+		VX_INJECTION_POINT("scan-ranked");
+		is_row = confirm_hit(search, &hit, tid);
 		search->last = Max(search->last, hit.key);
 		*distance = hit.key;
 		*id = hit.id;

@@ -35,6 +35,7 @@
 
 #include "compat.h"
 #include "hnsw/vacuum.h"
+#include "inject.h"
 
 /* ------------------------------------------------------------- bulk deletion */
 
@@ -124,7 +125,10 @@ vxbulkdelete(IndexVacuumInfo *info, IndexBulkDeleteResult *stats,
 		if (n > 0)
 		{
 			if (!noted)
+			{
 				VxNoteDead(index, ix, true);
+				VX_INJECTION_POINT("vacuum-noted");
+			}
 			noted = true;
 			LockBuffer(buffer, BUFFER_LOCK_EXCLUSIVE);
 			n = find_removable(ix, BufferGetPage(buffer), callback, callback_state,
@@ -133,9 +137,11 @@ vxbulkdelete(IndexVacuumInfo *info, IndexBulkDeleteResult *stats,
 				mark_removed(index, ix, buffer, slots, n);
 			LockBuffer(buffer, BUFFER_LOCK_UNLOCK);
 			stats->tuples_removed += n;
+			VX_INJECTION_POINT("vacuum-marking");
 		}
 		ReleaseBuffer(buffer);
 	}
+	VX_INJECTION_POINT("vacuum-marked");
 	stats->num_index_tuples = kept;
 	stats->estimated_count = false;
 	stats->num_pages = RelationGetNumberOfBlocks(index);
@@ -220,6 +226,7 @@ trim_chain(VxVacuum *vac, VxNodeId id)
 			return;
 		if (!unlink_duplicate(vac, id, slot.chain))
 			failures++;
+		VX_INJECTION_POINT("vacuum-trimmed");
 	}
 }
 
@@ -430,6 +437,7 @@ free_page(VxVacuum *vac, uint32 stripe)
 	if (begun)
 		VxWalFinish();
 	UnlockReleaseBuffer(buffer);
+	VX_INJECTION_POINT("vacuum-freeing");
 	if (nfree > 0)
 	{
 		RecordPageWithFreeSpace(vac->index, block, BLCKSZ - 1);
@@ -546,11 +554,16 @@ vxvacuumcleanup(IndexVacuumInfo *info, IndexBulkDeleteResult *stats)
 	old = MemoryContextSwitchTo(context);
 	init_vacuum(&vac, info);
 	survey(&vac);
+	VX_INJECTION_POINT("vacuum-surveyed");
 	VxMendLinks(&vac);
+	VX_INJECTION_POINT("vacuum-mended");
 	mend_entry(&vac);
+	VX_INJECTION_POINT("vacuum-entry");
 	free_slots(&vac);
+	VX_INJECTION_POINT("vacuum-freed");
 	if (vac.nnodes > 0)
 		connect_orphans(&vac);
+	VX_INJECTION_POINT("vacuum-done");
 	VxNoteDead(index, vac.ix, false);
 	MemoryContextSwitchTo(old);
 	MemoryContextDelete(context);

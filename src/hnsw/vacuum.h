@@ -70,6 +70,12 @@ VxBitSet(const VxVacuum *vac, uint64 *bits, VxNodeId id)
 		bits[id / 64] |= UINT64CONST(1) << (id % 64);
 }
 
+static inline void
+VxBitClear(uint64 *bits, VxNodeId id)
+{
+	bits[id / 64] &= ~(UINT64CONST(1) << (id % 64));
+}
+
 /* What the survey kept of a live node */
 static inline VxFactors *
 VxKeptFactors(const VxVacuum *vac, VxNodeId id)

@@ -41,6 +41,7 @@
 #include "utils/rel.h"
 
 #include "hnsw/hnsw.h"
+#include "inject.h"
 
 /* Ranges noted for a page; more than that make it an image */
 #define MAX_RANGES 256
@@ -180,6 +181,7 @@ make_delta(const VxWalBuffer *b, char *delta)
 void
 VxWalFinish(void)
 {
+	VX_INJECTION_POINT("change");
 	for (int i = 0; i < wal.nbuffers; i++)
 		MarkBufferDirty(wal.buffers[i].buffer);
 	if (wal.logged)

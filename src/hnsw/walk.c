@@ -704,7 +704,8 @@ next_node(VxWalk *walk, VxNodeId *id)
 		entry = &walk->beam[walk->next];
 		if (walk->next < walk->nbeam && entry->dist <= open)
 		{
-			if (entry->dist >= walk->limit)
+			/* the farthest of the beam is in it: else one of 1 would not walk */
+			if (entry->dist > walk->limit)
 				return false;
 			*id = walk->found[entry->found].id;
 			entry->found |= VX_EXPANDED;

@@ -232,8 +232,10 @@ sub launch
 }
 
 # Bring the server down; returns how
+my $log_end;    # before the crash
 sub crash
 {
+	$log_end = -s $node->logfile;
 	if (rand() < 0.5)
 	{
 		$node->stop('immediate');
@@ -251,15 +253,8 @@ sub crash
 sub recover
 {
 	my ($how) = @_;
-	if ($how =~ /stopped/) { $node->start; return; }
-	foreach (1 .. 600)
-	{
-		my $out = '';
-		my $status = eval { $node->psql('postgres', 'SELECT 1', stdout => \$out) };
-		return if defined $status && $status == 0 && $out eq '1';
-		sleep(0.1);
-	}
-	die 'the server does not come back';
+	if ($how =~ /stopped/) { $node->start; }
+	else { wait_for_server($node, $log_end); }
 }
 
 # What is in the table: id => number

@@ -14,13 +14,16 @@ use Test::More;
 
 our @EXPORT = qw(new_node set_up with_index ids_by_index ids_by_seqscan same_ids recall_of
   check_log load_fashion psql_command check_index no_checksums sqlstate_of seeded
-  start_psql finish_psql slow source_dir);
+  start_psql finish_psql slow source_dir wait_for_server);
 
-# A cluster with the settings that all tests want, not yet started
+# A cluster with the settings that all tests want, not yet started; with
+# injection => 1, of the server that has the library with injection points
 sub new_node
 {
 	my ($name, $conf, %params) = @_;
-	my $node = PostgreSQL::Test::Cluster->new($name);
+	my $injection = delete $params{injection};
+	my $node = PostgreSQL::Test::Cluster->new($name,
+		$injection ? (install_path => dirname($ENV{VX_INJECT_BINDIR})) : ());
 	$node->init(%params);
 	$node->append_conf('postgresql.conf', <<~"CONF");
 		autovacuum = off
@@ -37,6 +40,7 @@ sub new_node
 # The extension and functions:
 #	vec(i, dims)		a vector that depends on its number only
 #	recall(table, k, queries, seed)	recall of so many queries, like the table's rows
+#	search(table, q, k)	fails if a search is not what it must be
 sub set_up
 {
 	my ($node) = @_;
@@ -71,6 +75,40 @@ sub set_up
 				found := found + n;
 			END LOOP;
 			RETURN found::float8 / wanted;
+		END $$;
+		-- Fails if the rows of a search are not distinct, not in order, not there, not at
+		-- their distance, or not as many as there are.  Rows that are kept back to the
+		-- end may begin anew once, where nearly all are wanted.  Both sides are of one
+		-- snapshot if the transaction has one.
+		CREATE FUNCTION search(tab text, q vector, k int) RETURNS void LANGUAGE plpgsql AS $$
+		DECLARE
+			ids int[];
+			ds float8[];
+			n int;
+			falls int;
+			there int;
+			total int;
+		BEGIN
+			SET LOCAL enable_seqscan = off;
+			SET LOCAL enable_sort = off;
+			EXECUTE format('SELECT array_agg(id ORDER BY r), array_agg(d ORDER BY r), count(*), count(*) FILTER (WHERE d < before - 1e-5)
+				FROM (SELECT *, lag(d) OVER (ORDER BY r) AS before FROM (
+					SELECT *, row_number() OVER () AS r FROM (
+						SELECT id, v <-> $1 AS d FROM %s ORDER BY v <-> $1 LIMIT $2) a) b) c', tab)
+				INTO ids, ds, n, falls USING q, k;
+			SET LOCAL enable_seqscan = on;
+			SET LOCAL enable_sort = on;
+			SET LOCAL enable_indexscan = off;
+			SET LOCAL enable_indexonlyscan = off;
+			SET LOCAL enable_bitmapscan = off;
+			EXECUTE format('SELECT count(*) FROM %s', tab) INTO total;
+			EXECUTE format('SELECT count(*) FROM %s JOIN unnest($2, $3) u(i, d) ON id = i AND v <-> $1 = d', tab)
+				INTO there USING q, ids, ds;
+			IF n <> least(k, total) OR there <> n OR (SELECT count(DISTINCT i) FROM unnest(ids) i) <> n OR
+				falls > (CASE WHEN k > least(40, total / 4) THEN 1 ELSE 0 END) THEN
+				RAISE EXCEPTION 'search gave % rows of %, % as they are, % falls', n, total, there, falls;
+			END IF;
+			SET LOCAL enable_indexscan = on;
 		END $$;
 		SQL
 }
@@ -185,6 +223,19 @@ sub seeded
 	srand($seed);
 	diag("VX_SEED=$seed");
 	return $seed;
+}
+
+# Wait until a server that restarts by itself has recovered.  The log from offset on
+# tells: a connection might be to one that has yet to notice that it is to die.
+sub wait_for_server
+{
+	my ($node, $offset) = @_;
+	foreach (1 .. 600)
+	{
+		return if slurp_file($node->logfile, $offset) =~ /ready to accept connections/;
+		select(undef, undef, undef, 0.1);
+	}
+	die 'the server does not come back';
 }
 
 sub psql_command
