@@ -33,8 +33,9 @@ random_seed();
 my $primary = new_node('primary', <<'CONF', allows_streaming => 1);
 wal_consistency_checking = 'all'
 wal_log_hints = on
-wal_keep_size = 1GB
-max_standby_streaming_delay = 50ms
+wal_keep_size = 256MB
+max_wal_size = 256MB
+max_standby_streaming_delay = 200ms
 wal_receiver_status_interval = 1
 log_statement = none
 CONF
@@ -109,7 +110,7 @@ sub readers
 }
 
 # What readers met that they must not meet, and how many of their answers were right.
-# They are ended when they have nothing to wait for any more.
+# They are ended where they are.
 my ($right, $conflicts) = (0, 0);
 sub readers_ended
 {
@@ -117,13 +118,13 @@ sub readers_ended
 	my @bad;
 	foreach my $job (@jobs)
 	{
-		$job->{run}->signal('INT');
+		$job->{run}->signal('TERM');
 		$job->{run}->finish;
 		my ($out, $err) = map { slurp_file($job->{$_}) } qw(out err);
 		$right += () = $out =~ /^right$/mg;
 		$conflicts += () = $err =~ /ERROR:  40001:/g;
 		push @bad, grep { /finding/ } split /\n/, $out;
-		push @bad, grep { /(ERROR|FATAL|PANIC):  / && !/40001:|25P02:|57014: canceling statement due to user request/ } split /\n/, $err;
+		push @bad, grep { /(ERROR|FATAL|PANIC):  / && !/40001:|25P02:/ } split /\n/, $err;
 	}
 	return @bad;
 }
@@ -131,7 +132,7 @@ sub readers_ended
 sub note_answers
 {
 	my ($name) = @_;
-	cmp_ok($right, '>', 5, "$name: searches were made") and note("$right right answers, $conflicts recovery conflicts");
+	cmp_ok($right, '>', 0, "$name: searches were made") and note("$right right answers, $conflicts recovery conflicts");
 	($right, $conflicts) = (0, 0);
 }
 
