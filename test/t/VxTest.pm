@@ -35,10 +35,12 @@ sub new_node
 # The extension and functions:
 #	vec(i, dims)		a vector that depends on its number only
 #	recall(table, k, queries, seed)	recall of so many queries, like the table's rows
+#	index_faults(index), all_index_faults()	see faults.sql
 sub set_up
 {
 	my ($node) = @_;
-	$node->safe_psql('postgres', <<~'SQL');
+	my $faults = slurp_file(dirname(__FILE__) . '/faults.sql');
+	$node->safe_psql('postgres', <<~'SQL' . $faults);
 		CREATE EXTENSION vectorx;
 		CREATE FUNCTION vec(i int, dims int) RETURNS vector LANGUAGE sql IMMUTABLE AS $$
 			SELECT array_agg((hashint4extended(j, i % 50) & 65535) / 65536.0::float4
