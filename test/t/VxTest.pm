@@ -35,18 +35,12 @@ sub new_node
 # The extension and functions:
 #	vec(i, dims)		a vector that depends on its number only
 #	recall(table, k, queries, seed)	recall of so many queries, like the table's rows
-#	index_faults(index), all_index_faults()	see faults.sql
+#	index_faults(index), all_index_faults()	see functions.sql
 sub set_up
 {
 	my ($node) = @_;
-	my $faults = slurp_file(dirname(__FILE__) . '/faults.sql');
-	$node->safe_psql('postgres', <<~'SQL' . $faults);
-		CREATE EXTENSION vectorx;
-		CREATE FUNCTION vec(i int, dims int) RETURNS vector LANGUAGE sql IMMUTABLE AS $$
-			SELECT array_agg((hashint4extended(j, i % 50) & 65535) / 65536.0::float4
-				+ (hashint4extended(j, i) & 65535) / 163840.0::float4 - 0.7)::vector
-			FROM generate_series(1, dims) j
-		$$;
+	$node->safe_psql('postgres', 'CREATE EXTENSION vectorx; ' . slurp_file(dirname(__FILE__) . '/functions.sql'));
+	$node->safe_psql('postgres', <<~'SQL');
 		CREATE FUNCTION recall(tab text, k int, queries int, seed int) RETURNS float8 LANGUAGE plpgsql AS $$
 		DECLARE
 			dims int;
