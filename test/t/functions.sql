@@ -88,12 +88,14 @@ BEGIN
 	END LOOP;
 END $$;
 
--- What an extension has made, a row for each object, with all that its script can say of it
+-- What an extension has made, a row for each object, with all that its script can say of
+-- it; but for array types, which are members of it in some versions of PostgreSQL only
 CREATE FUNCTION extension_catalog(ext name) RETURNS SETOF text LANGUAGE sql AS $$
 	WITH members AS (
 		SELECT classid, objid FROM pg_depend
 		WHERE refclassid = 'pg_extension'::regclass AND deptype = 'e'
 			AND refobjid = (SELECT oid FROM pg_extension WHERE extname = ext)
+			AND NOT (classid = 'pg_type'::regclass AND objid IN (SELECT typarray FROM pg_type))
 	)
 	SELECT concat_ws(' ', 'extension', extversion, extrelocatable, extnamespace::regnamespace, extconfig, obj_description(oid, 'pg_extension'))
 		FROM pg_extension WHERE extname = ext
