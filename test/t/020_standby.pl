@@ -33,7 +33,6 @@ random_seed();
 my $primary = new_node('primary', <<'CONF', allows_streaming => 1);
 wal_consistency_checking = 'all'
 wal_log_hints = on
-wal_keep_size = 256MB
 max_wal_size = 256MB
 max_standby_streaming_delay = 200ms
 wal_receiver_status_interval = 1
@@ -215,8 +214,12 @@ sub end_scan
 foreach my $promotion (1 .. $promotions)
 {
 	my $name = "promotion $promotion";
-	# so that no conflict ends the scan
-	$standby->append_conf('postgresql.conf', 'hot_standby_feedback = on');
+	# pg_rewind reads the WAL of what will have diverged, and copies all that the other
+	# node has
+	$primary->append_conf('postgresql.conf', "wal_keep_size = 2GB\nwal_consistency_checking = 'generic'");
+	$primary->reload;
+	# feedback, so that no conflict ends the scan
+	$standby->append_conf('postgresql.conf', "wal_keep_size = 64MB\nwal_consistency_checking = 'generic'\nhot_standby_feedback = on");
 	$standby->reload;
 	$primary->poll_query_until('postgres', 'SELECT backend_xmin IS NOT NULL FROM pg_stat_replication');
 	my $load = load($primary, 2);
