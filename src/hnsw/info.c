@@ -16,6 +16,7 @@
 #include <math.h>
 
 #include "access/relation.h"
+#include "access/xlog.h"
 #include "catalog/pg_authid.h"
 #include "catalog/pg_class.h"
 #include "common/pg_prng.h"
@@ -74,6 +75,20 @@ VxOpenIndex(Oid relid)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("index \"%s\" is not valid", RelationGetRelationName(index))));
+	return index;
+}
+
+/* Likewise, one whose pages there are: a standby has none of unlogged indexes */
+static Relation
+open_readable_index(Oid relid)
+{
+	Relation	index = VxOpenIndex(relid);
+
+	if (index->rd_rel->relpersistence == RELPERSISTENCE_UNLOGGED && RecoveryInProgress())
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("cannot read unlogged index \"%s\" during recovery",
+						RelationGetRelationName(index))));
 	return index;
 }
 
@@ -146,7 +161,7 @@ VX_FUNCTION(vx_index_info);
 Datum
 vx_index_info(PG_FUNCTION_ARGS)
 {
-	Relation	index = VxOpenIndex(PG_GETARG_OID(0));
+	Relation	index = open_readable_index(PG_GETARG_OID(0));
 	const VxIndex *ix = VxGetIndex(index);
 	VxCensus	census;
 	TupleDesc	desc;
@@ -410,7 +425,7 @@ vx_recall(PG_FUNCTION_ARGS)
 		ereport(ERROR,
 				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
 				 errmsg("k times queries must not exceed %d", MAX_RECALL_DISTANCES)));
-	recall.index = VxOpenIndex(PG_GETARG_OID(0));
+	recall.index = open_readable_index(PG_GETARG_OID(0));
 	recall.ix = VxGetIndex(recall.index);
 	recall.strategy = GetAccessStrategy(BAS_BULKREAD);
 	recall.k = k;

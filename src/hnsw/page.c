@@ -214,7 +214,8 @@ VxMetaLayout(const VxMetaPageData *meta, VxIndex *ix, const char **wrong)
 	if (meta->magic != VX_MAGIC)
 		*wrong = "no magic number";
 	else if (meta->version != VX_FORMAT_VERSION)
-		*wrong = "format version is another";
+		*wrong = psprintf("format version %u is not supported, only %d: REINDEX",
+						  meta->version, VX_FORMAT_VERSION);
 	else if (!VxCodecRestore(&ix->codec, meta->element, meta->metric,
 							 meta->dims <= 1000000 ? (int) meta->dims : 0,
 							 meta->code_kind, meta->code_bits) ||

@@ -14,7 +14,8 @@ use Test::More;
 
 our @EXPORT = qw(new_node set_up with_index ids_by_index ids_by_seqscan same_ids recall_of
   check_log load_fashion psql_command check_index no_checksums sqlstate_of seeded
-  start_psql finish_psql slow source_dir wait_for_server);
+  start_psql finish_psql slow source_dir wait_for_server random_seed add_check_search
+  same_pages run_psql run_pgbench new_session);
 
 # A cluster with the settings that all tests want, not yet started; with
 # injection => 1, of the server that has the library with injection points
@@ -41,16 +42,12 @@ sub new_node
 #	vec(i, dims)		a vector that depends on its number only
 #	recall(table, k, queries, seed)	recall of so many queries, like the table's rows
 #	search(table, q, k)	fails if a search is not what it must be
+#	index_faults(index), all_index_faults()	see functions.sql
 sub set_up
 {
 	my ($node) = @_;
+	$node->safe_psql('postgres', 'CREATE EXTENSION vectorx; ' . slurp_file(dirname(__FILE__) . '/functions.sql'));
 	$node->safe_psql('postgres', <<~'SQL');
-		CREATE EXTENSION vectorx;
-		CREATE FUNCTION vec(i int, dims int) RETURNS vector LANGUAGE sql IMMUTABLE AS $$
-			SELECT array_agg((hashint4extended(j, i % 50) & 65535) / 65536.0::float4
-				+ (hashint4extended(j, i) & 65535) / 163840.0::float4 - 0.7)::vector
-			FROM generate_series(1, dims) j
-		$$;
 		CREATE FUNCTION recall(tab text, k int, queries int, seed int) RETURNS float8 LANGUAGE plpgsql AS $$
 		DECLARE
 			dims int;
@@ -125,6 +122,75 @@ sub slow
 	return $ENV{VX_SLOW} || 1;
 }
 
+# Two more functions, about a table (id, n, v) whose v is vec(n, dims):
+#	check_search(table, query, k, part, never)	fails if a search of k rows, of every
+#		so-many-th, is not as it must be: as many as there are, each once, in order,
+#		with the right vector, and none with an id beyond "never".
+#	check_slow_scan(table, query)	fails if a scan of all rows, with pauses, is not.
+# The exact answer is of the same snapshot if the transaction is REPEATABLE READ.
+sub add_check_search
+{
+	my ($node) = @_;
+	$node->safe_psql('postgres', <<~'SQL');
+		CREATE FUNCTION check_search(tab text, q vector, k int, part int, never int DEFAULT 2147483647) RETURNS text LANGUAGE plpgsql AS $$
+		DECLARE
+			nrows int;
+			once int;
+			falls int;
+			wrong int;
+			total int;
+		BEGIN
+			SET LOCAL enable_seqscan = off;
+			SET LOCAL enable_sort = off;
+			SET LOCAL enable_indexscan = on;
+			EXECUTE format('SELECT count(*), count(DISTINCT id), count(*) FILTER (WHERE d < before - 1e-5),
+					count(*) FILTER (WHERE id > $3 OR id %% $2 <> 0 OR v <> vec(n, vector_dims(v)) OR d IS DISTINCT FROM v <-> $1)
+				FROM (SELECT *, lag(d) OVER (ORDER BY r) AS before FROM (
+					SELECT *, row_number() OVER () AS r FROM (
+						SELECT *, v <-> $1 AS d FROM %s WHERE id %% $2 = 0 ORDER BY v <-> $1 LIMIT $4) a) b) c', tab)
+				INTO nrows, once, falls, wrong USING q, part, never, k;
+			SET LOCAL enable_seqscan = on;
+			SET LOCAL enable_indexscan = off;
+			EXECUTE format('SELECT count(*) FROM %s WHERE id %% $1 = 0', tab) INTO total USING part;
+			-- rows that were found late come last; where many are wanted, that may be soon
+			IF nrows <> once OR wrong > 0 OR nrows <> least(k, total) OR falls > (CASE WHEN k > least(40, total / 4) THEN 1 ELSE 0 END) THEN
+				RAISE EXCEPTION 'search for % gave % rows of %, % distinct, % wrong, % falls', k, nrows, total, once, wrong, falls;
+			END IF;
+			RETURN 'right';
+		END $$;
+		CREATE FUNCTION check_slow_scan(tab text, q vector) RETURNS text LANGUAGE plpgsql AS $$
+		DECLARE
+			r record;
+			ids int[] := '{}';
+			last float8 := 0;
+			falls int := 0;
+			wrong int := 0;
+			stored int[];
+		BEGIN
+			SET LOCAL enable_seqscan = off;
+			SET LOCAL enable_sort = off;
+			SET LOCAL enable_indexscan = on;
+			FOR r IN EXECUTE format('SELECT id, v <-> $1 AS d, v <> vec(n, vector_dims(v)) AS other FROM %s ORDER BY v <-> $1', tab) USING q LOOP
+				ids := ids || r.id;
+				falls := falls + (r.d < last - 1e-5)::int;
+				wrong := wrong + r.other::int;
+				last := r.d;
+				IF cardinality(ids) % 40 = 0 THEN
+					PERFORM pg_sleep(0.01);
+				END IF;
+			END LOOP;
+			SET LOCAL enable_seqscan = on;
+			SET LOCAL enable_indexscan = off;
+			SET LOCAL enable_indexonlyscan = off;
+			EXECUTE format('SELECT array_agg(id ORDER BY id) FROM %s', tab) INTO stored;
+			IF falls > 1 OR wrong > 0 OR stored IS DISTINCT FROM (SELECT array_agg(i ORDER BY i) FROM unnest(ids) i) THEN
+				RAISE EXCEPTION 'scan gave % rows of %, % wrong, % falls', cardinality(ids), cardinality(stored), wrong, falls;
+			END IF;
+			RETURN 'right';
+		END $$;
+		SQL
+}
+
 # Run a query that must use an index
 sub with_index
 {
@@ -185,6 +251,54 @@ sub check_index
 	ok(!@bad, $name // "check of $index")
 	  or diag(@bad . " findings:\n" . join("\n", grep { defined } @bad[ 0 .. 19 ]));
 	note($_) foreach grep { /^warning\|unreachable\|/ } @found;
+}
+
+# Are the pages of indexes the same on a standby, where it has replayed all, as on the
+# primary?  Bytes in the hole of a page and its checksum do not count, nor pages at
+# the end that nobody has written yet.
+sub same_pages
+{
+	my ($primary, $standby, $name, @indexes) = @_;
+	my @differing;
+	my $pages = 0;
+
+	$primary->safe_psql('postgres', 'CHECKPOINT');
+	$primary->wait_for_catchup($standby);
+	$standby->safe_psql('postgres', 'CHECKPOINT');
+	foreach my $index (@indexes)
+	{
+		my $path = $primary->safe_psql('postgres', "SELECT pg_relation_filepath('$index')");
+		my ($a, $b) = map { [ unpack '(a8192)*', slurp_file($_->data_dir . "/$path") ] } $primary, $standby;
+		foreach my $block (0 .. ($#$a > $#$b ? $#$a : $#$b))
+		{
+			my ($x, $y) = map { masked_page($_->[$block] // '') } $a, $b;
+			push @differing, "$index block $block" if $x ne $y;
+			$pages++ if $x ne '';
+		}
+	}
+	ok(!@differing && $pages >= @indexes, $name)
+	  or diag(@differing . " of $pages pages differ: " . join(', ', grep { defined } @differing[ 0 .. 9 ]));
+	note("$pages pages");
+}
+
+# A page without what may differ: checksum and hole; nothing if it is all-zero
+sub masked_page
+{
+	my ($page) = @_;
+	return '' if $page !~ /[^\0]/;
+	my ($lower, $upper) = unpack 'x12 S2', $page;
+	substr($page, 8, 2) = "\0\0";
+	substr($page, $lower, $upper - $lower) = '' if $lower >= 24 && $upper >= $lower && $upper <= length $page;
+	return $page;
+}
+
+# The seed of a random test: VX_SEED, or told, so that the run can be repeated
+sub random_seed
+{
+	my $seed = $ENV{VX_SEED} // time() % 1_000_000_000;
+	diag("VX_SEED=$seed");
+	srand($seed);
+	return $seed;
 }
 
 # Options of initdb that a cluster without checksums needs: 18 has them by default
@@ -264,6 +378,56 @@ sub finish_psql
 	$psql->{run}->finish;
 	return ($psql->{out}, $psql->{err});
 }
+
+# Start psql with statements, which it reads from a file; run {out} and {err} are
+# files.  $_->{run}->finish waits for its end.
+sub run_psql
+{
+	my ($node, $file, $sql) = @_;
+	append_to_file("$file.$_", $_ eq 'sql' ? $sql : '') foreach qw(sql out err);
+	return { out => "$file.out", err => "$file.err",
+		run => IPC::Run::start(psql_command($node, '-f', "$file.sql"), '>', "$file.out", '2>', "$file.err") };
+}
+
+# Start pgbench with scripts, each a weight and statements; likewise
+sub run_pgbench
+{
+	my ($node, $file, $options, @scripts) = @_;
+	my @files;
+	while (my ($weight, $sql) = splice @scripts, 0, 2)
+	{
+		my $script = "$file-" . @files . '.sql';
+		unlink $script;
+		append_to_file($script, $sql);
+		push @files, '-f', "$script\@$weight";
+	}
+	append_to_file("$file.$_", '') foreach qw(out err);
+	return { out => "$file.out", err => "$file.err",
+		run => IPC::Run::start([ $node->installed_command('pgbench'), '-n', @$options, @files, $node->connstr('postgres') ],
+			'>', "$file.out", '2>', "$file.err") };
+}
+
+# A session that stays: ask it with its method "ask", end it with "end"
+sub new_session
+{
+	my ($node) = @_;
+	my $self = bless { in => '', out => '', err => '' }, 'VxSession';
+	$self->{run} = IPC::Run::start(psql_command($node), '<', \$self->{in}, '>', \$self->{out}, '2>', \$self->{err}, IPC::Run::timer(180));
+	return $self;
+}
+
+# Run statements, which end with a semicolon; gives the rows, and in err what else was said
+sub VxSession::ask
+{
+	my ($self, $sql) = @_;
+	@$self{qw(out err)} = ('', '');
+	$self->{in} .= "$sql\n\\echo --done--\n";
+	$self->{run}->pump until $self->{out} =~ /^--done--$/m || !$self->{run}->pumpable;
+	$self->{out} =~ s/^--done--\n//m or die "session ended: $self->{err}";
+	return [ split /\n/, $self->{out} ];
+}
+
+sub VxSession::end { my ($self) = @_; $self->{in} .= "\\q\n"; $self->{run}->finish; }
 
 # Load Fashion-MNIST into a table (id int, label int, v vector(784))
 sub load_fashion
