@@ -18,7 +18,7 @@ CREATE FUNCTION pg_temp.check_filters(tab text, op text, q vector) RETURNS text 
 	SELECT coalesce(string_agg(DISTINCT cond || ' limit ' || coalesce(k::text, 'all') || ': ' || r, '; ') FILTER (WHERE r <> 'ok'), 'ok')
 	FROM unnest('{n < 500,n < 100,n BETWEEN 5 AND 14,n = 7,n = -1,n >= 0,k = 1,k = 2 AND n > 200,k <> 1 AND n < 300,w = ''w3'',n IS NULL,n < 50 OR k = 3,
 			"tags && ''{3}'' AND n < 400","tags @> ''{2,5}''"}'::text[]) cond,
-		unnest('{1,10,41,NULL}'::int[]) k, pg_temp.check_query(tab, op, q, k, cond) r
+		unnest('{10,41,NULL}'::int[]) k, pg_temp.check_query(tab, op, q, k, cond) r
 $$;
 -- What is wrong with an index, but that nodes are out of reach
 CREATE FUNCTION pg_temp.findings(index regclass) RETURNS bigint LANGUAGE sql AS $$
@@ -133,7 +133,7 @@ CREATE FUNCTION pg_temp.check_duplicates() RETURNS TABLE (cond text, ok bigint, 
 	SELECT cond, count(*) FILTER (WHERE r = 'ok'), string_agg(DISTINCT k || ': ' || r, '; ') FILTER (WHERE r <> 'ok')
 	FROM unnest('{k = 100 AND n = 1,k = 100 AND n > 1,k = 100 AND n = 1000,k = 100 AND n % 2 = 0,k = 100,w = ''d0'',w = ''d1'' AND n < 500,k = 100 AND n > 990,"tags @> ''{77}''",
 			k < 100 AND n < 500,n < 500,n < 50}'::text[]) cond,
-		unnest('{1,2,10,100,499,500,501,NULL}'::int[]) k, pg_temp.check_query('d', '<->', '[0.5,0.5,0.5,0.5,0.5,0.5,0.5,0.5]', k, cond, CASE WHEN cond ~ 'k = 100|w' THEN 1 ELSE 0 END) r
+		unnest('{1,10,500,NULL}'::int[]) k, pg_temp.check_query('d', '<->', '[0.5,0.5,0.5,0.5,0.5,0.5,0.5,0.5]', k, cond, CASE WHEN cond ~ 'k = 100|w' THEN 1 ELSE 0 END) r
 	GROUP BY cond ORDER BY cond
 $$;
 SELECT * FROM pg_temp.check_duplicates();

@@ -37,6 +37,7 @@
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/date.h"
+#include "utils/fmgroids.h"
 #include "utils/inet.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
@@ -188,7 +189,25 @@ VxAttrsMatch(Relation index, const VxIndex *ix)
 
 /* -------------------------------------------------------------------- hashes */
 
-/* The hash of a value, by the hash operator class of its type */
+/* A value of type character without the blanks at its end, which mean nothing */
+static Datum
+trim_bpchar(Datum value)
+{
+	BpChar	   *whole = DatumGetBpCharPP(value);
+	int			size = (int) VARSIZE_ANY_EXHDR(whole);
+	int			length = bpchartruelen(VARDATA_ANY(whole), size);
+
+	return length == size ? PointerGetDatum(whole) :
+		PointerGetDatum(cstring_to_text_with_len(VARDATA_ANY(whole), length));
+}
+
+/*
+ * The hash of a value, by the hash operator class of its type.  May leave memory
+ * in the current context.
+ *
+ * Under a nondeterministic collation, hashbpcharextended of PostgreSQL 15 takes in
+ * the blanks at the end, so that equal values have different hashes.
+ */
 uint64
 VxElementHash(Oid type, Oid collation, Datum value)
 {
@@ -196,6 +215,8 @@ VxElementHash(Oid type, Oid collation, Datum value)
 
 	if (!OidIsValid(entry->hash_extended_proc_finfo.fn_oid))
 		require_hash(type);
+	if (entry->hash_extended_proc_finfo.fn_oid == F_HASHBPCHAREXTENDED)
+		value = trim_bpchar(value);
 	return DatumGetUInt64(FunctionCall2Coll(&entry->hash_extended_proc_finfo, collation,
 											value, Int64GetDatum(0)));
 }
