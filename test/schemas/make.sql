@@ -25,6 +25,16 @@ CREATE INDEX raw_w ON raw USING hnsw (w vector_ip_ops);
 DELETE FROM raw WHERE id % 3 = 0;
 VACUUM (INDEX_CLEANUP on) raw;
 
+-- filter columns of all types, and of expressions
+CREATE TABLE filtered (id int, kind text, price numeric(10,2), day date, at timestamptz, clock time, key uuid, flag bool, address inet, ratio float8, ref oid, v vector(48));
+INSERT INTO filtered SELECT i, CASE WHEN i % 9 > 0 THEN 'kind ' || i % 7 END, i / 3.0, '2020-01-01'::date + i, '2020-01-01 UTC'::timestamptz + i * '1 hour'::interval,
+	'10:00'::time + i * '1 min'::interval, md5(i::text)::uuid, i % 2 = 0, ('10.0.' || i % 200 || '.1')::inet, i * 0.7, i, vec(i, 48) FROM generate_series(1, 200) i;
+CREATE INDEX filtered_all ON filtered USING hnsw (v, id, kind, price, day, at, clock, key, flag, address, ratio, ref) WITH (m = 6, ef_construction = 24);
+CREATE INDEX filtered_part ON filtered USING hnsw (v vector_cosine_ops, lower(kind), (id % 3)) WHERE id > 5;
+DELETE FROM filtered WHERE id % 8 = 3;
+VACUUM (INDEX_CLEANUP on) filtered;
+INSERT INTO filtered (id, kind, price, v) SELECT i, 'new', i, vec(i, 48) FROM generate_series(301, 320) i;
+
 -- out of line, larger than a page
 CREATE TABLE large (id int PRIMARY KEY, v vector(5000));
 CREATE INDEX large_l2 ON large USING hnsw (v) WITH (m = 6, ef_construction = 24);

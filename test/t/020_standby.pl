@@ -45,7 +45,7 @@ $primary->safe_psql('postgres', <<"SQL");
 CREATE SEQUENCE ids;
 CREATE TABLE t (id int PRIMARY KEY, n int, v vector($dims)) WITH (fillfactor = 80);
 INSERT INTO t SELECT nextval('ids'), i, vec(i, $dims) FROM generate_series(1, 1500) i;
-CREATE INDEX ti ON t USING hnsw (v) WITH (m = 6, ef_construction = 32);
+CREATE INDEX ti ON t USING hnsw (v, n) WITH (m = 6, ef_construction = 32);
 CREATE TABLE u (id int PRIMARY KEY, n int, v vector(2500));
 CREATE INDEX ui ON u USING hnsw (v) WITH (m = 4, ef_construction = 16);
 INSERT INTO u SELECT nextval('ids'), i, vec(i, 2500) FROM generate_series(1, 40) i;

@@ -35,9 +35,9 @@ $primary->safe_psql('postgres', <<"SQL");
 CREATE SEQUENCE ids;
 CREATE TABLE t (id int PRIMARY KEY, n int, v vector(24)) WITH (fillfactor = 80);
 INSERT INTO t SELECT nextval('ids'), i, vec(i, 24) FROM generate_series(1, 300) i;
-CREATE INDEX ti ON t USING hnsw (v) WITH (m = 4, ef_construction = 16);
+CREATE INDEX ti ON t USING hnsw (v, n) WITH (m = 4, ef_construction = 16);
 CREATE TABLE u (id int PRIMARY KEY, n int, v vector(7000));
-CREATE INDEX ui ON u USING hnsw (v) WITH (m = 4, ef_construction = 16);
+CREATE INDEX ui ON u USING hnsw (v, n, id) WITH (m = 4, ef_construction = 16);
 SQL
 $primary->backup('before');
 

@@ -40,6 +40,8 @@ my $original = $node->safe_psql('postgres', $questions);
 cmp_ok(scalar(() = $original =~ /^rows\|/mg), '>', 20, 'there are tables');
 cmp_ok(scalar(() = $original =~ /^definition\|/mg), '>', 25, 'and indexes');
 
+is(scalar(() = $original =~ /^filtered\|[1-9]/mg), 3, 'and rows that pass filters');
+
 # A dump as text, without what is a matter of the moment
 sub dump_of
 {
