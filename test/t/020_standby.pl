@@ -214,13 +214,13 @@ sub end_scan
 foreach my $promotion (1 .. $promotions)
 {
 	my $name = "promotion $promotion";
-	# pg_rewind reads the WAL of what will have diverged, and copies all that the other
-	# node has
-	$primary->append_conf('postgresql.conf', "wal_keep_size = 2GB\nwal_consistency_checking = 'generic'");
-	$primary->reload;
-	# feedback, so that no conflict ends the scan
-	$standby->append_conf('postgresql.conf', "wal_keep_size = 64MB\nwal_consistency_checking = 'generic'\nhot_standby_feedback = on");
-	$standby->reload;
+	# pg_rewind and what follows it need the WAL of both nodes since the last checkpoint
+	# before they diverged; feedback, so that no conflict ends the scan
+	foreach my $node ($primary, $standby)
+	{
+		$node->append_conf('postgresql.conf', "wal_keep_size = 2GB\nwal_consistency_checking = 'generic'\nhot_standby_feedback = on");
+		$node->reload;
+	}
 	$primary->poll_query_until('postgres', 'SELECT backend_xmin IS NOT NULL FROM pg_stat_replication');
 	my $load = load($primary, 2);
 	my @readers = readers($standby, "promotion$promotion", 2000);
