@@ -15,7 +15,7 @@ use Test::More;
 our @EXPORT = qw(new_node set_up with_index ids_by_index ids_by_seqscan same_ids recall_of
   check_log load_fashion psql_command check_index no_checksums sqlstate_of seeded
   start_psql finish_psql slow source_dir wait_for_server random_seed add_check_search
-  same_pages run_psql run_pgbench new_session);
+  same_pages run_psql run_pgbench new_session leave);
 
 # A cluster with the settings that all tests want, not yet started; with
 # injection => 1, of the server that has the library with injection points
@@ -428,6 +428,18 @@ sub VxSession::ask
 }
 
 sub VxSession::end { my ($self) = @_; $self->{in} .= "\\q\n"; $self->{run}->finish; }
+
+# Fill a small disk, with a file "ballast", but for so many kilobytes
+sub leave
+{
+	my ($disk, $kb) = @_;
+	my ($out) = run_command([ 'df', '-Pk', $disk ]);
+	my $free = (split ' ', (split /\n/, $out)[1])[3];
+
+	open my $ballast, '>>', "$disk/ballast" or die $!;
+	print $ballast "\1" x 1024 foreach 1 .. $free - $kb;
+	close $ballast;	# which may fail, for another takes space, too
+}
 
 # Load Fashion-MNIST into a table (id int, label int, v vector(784))
 sub load_fashion
