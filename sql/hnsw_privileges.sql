@@ -93,7 +93,7 @@ GRANT SELECT ON plain, invoker, barrier TO regress_vx_tenant;
 SET ROLE regress_vx_tenant;
 SELECT pg_temp.use_index(true);
 SELECT count(*) FROM (SELECT id FROM plain ORDER BY v <-> '[1,2,3,4,5,6,7,8]' LIMIT 30) s;
-SELECT flat OR nodes_visited > 100 AS by_index FROM vectorx_last_scan();
+SELECT strategy = 'flat' OR nodes_visited > 100 AS by_index FROM vectorx_last_scan();
 SELECT count(*) FROM (SELECT id FROM invoker ORDER BY v <-> '[1,2,3,4,5,6,7,8]' LIMIT 30) s;
 SELECT count(*) FROM (SELECT id FROM barrier ORDER BY v <-> '[1,2,3,4,5,6,7,8]' LIMIT 30) s;
 SELECT id FROM barrier WHERE pg_temp.leak(public_note) AND id < 200 ORDER BY v <-> '[1,2,3,4,5,6,7,8]' LIMIT 30;

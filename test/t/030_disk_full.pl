@@ -20,7 +20,7 @@ my $disk = $ENV{VX_SMALL_DISK};
 plan skip_all => 'no small file system could be mounted' unless $disk;
 my $rounds = $ENV{VX_TORTURE} ? 60 : 5;
 
-seeded();
+random_seed();
 my $node = new_node('disk_full', "max_worker_processes = 8\nmaintenance_work_mem = 64MB\nlog_min_messages = debug1");
 $node->start;
 set_up($node);

@@ -62,8 +62,8 @@ foreach my $workers (0, 2)
 # scans that go flat, in many passes; at the same time
 my $all = with_index($node, "SELECT count(*) FROM (SELECT id FROM t ORDER BY v <-> $query) s");
 is($all, '6000', 'a search for all rows');
-is(with_index($node, "SELECT flat, nodes_visited > 7600 FROM (SELECT count(*) FROM (SELECT id FROM t ORDER BY v <-> $query) s OFFSET 0) s, LATERAL (SELECT * FROM vectorx_last_scan() WHERE count > 0) l"),
-	't|t', 'goes flat, more than once');
+is(with_index($node, "SELECT strategy, nodes_visited > 7600 FROM (SELECT count(*) FROM (SELECT id FROM t ORDER BY v <-> $query) s OFFSET 0) s, LATERAL (SELECT * FROM vectorx_last_scan() WHERE count > 0) l"),
+	'flat|t', 'goes flat, more than once');
 is(with_index($node, "SELECT count(*) FROM (SELECT id FROM t WHERE id = 3210 ORDER BY v <-> $query LIMIT 1) s"), '1', 'a search for one row');
 is(with_index($node, "SELECT count(*) FROM (SELECT * FROM t ORDER BY id LIMIT 20) a, LATERAL (SELECT id FROM t ORDER BY v <-> a.v LIMIT 500) s"), '10000', 'searches in a nested loop');
 

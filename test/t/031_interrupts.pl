@@ -7,7 +7,7 @@
 #
 # Shown: each kind of interrupt, at random moments and in each phase that PostgreSQL
 # reports, of builds by one process, beyond memory, with workers, and concurrent;
-# of searches that walk, resume, go flat and follow chains; of INSERT, UPDATE, COPY and
+# of searches that walk, resume, go flat and follow chains; of INSERT, UPDATE and
 # VACUUM; of vectorx_recall, vectorx_index_info and vectorx_index_check.  The time
 # from the interrupt until the backend, and its workers, have stopped is compared with
 # that of a pg_sleep that was interrupted likewise.  005_cancel has longer statements.
@@ -22,7 +22,7 @@ use VxTest;
 my $rounds = $ENV{VX_TORTURE} ? 40 : 1;
 my $bound = $ENV{VX_CANCEL_BOUND} // 1.0;
 
-seeded();
+random_seed();
 my $node = new_node('interrupts', "max_worker_processes = 8\nmaintenance_work_mem = 64MB\nlog_min_messages = warning\nclient_min_messages = error");
 $node->start;
 set_up($node);
