@@ -12,14 +12,14 @@
 # from the interrupt until the backend, and its workers, have stopped is compared with
 # that of a pg_sleep that was interrupted likewise.  005_cancel has longer statements.
 #
-# VX_TORTURE=1 does it 40 times as often.
+# VX_TORTURE=1 does it 25 times as often.
 use strict;
 use warnings;
 use List::Util qw(max);
 use Test::More;
 use VxTest;
 
-my $rounds = $ENV{VX_TORTURE} ? 40 : 1;
+my $rounds = $ENV{VX_TORTURE} ? 25 : 1;
 my $bound = $ENV{VX_CANCEL_BOUND} // 1.0;
 
 random_seed();
