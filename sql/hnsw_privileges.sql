@@ -63,6 +63,22 @@ END $$;
 SELECT pg_temp.search_as_tenant(10, k), pg_temp.search_as_tenant(100, k), pg_temp.search_as_tenant(1, k), pg_temp.search_as_tenant(5, k)
 	FROM unnest('{1,5,50}'::int[]) k;
 SELECT pg_temp.search_as_tenant(100, 1000);
+-- with the column that the policy is about as a filter column of the index
+DROP INDEX secrets_v;
+CREATE INDEX secrets_filter ON secrets USING hnsw (v, tenant);
+SELECT pg_temp.search_as_tenant(10, k), pg_temp.search_as_tenant(100, k), pg_temp.search_as_tenant(1, k), pg_temp.search_as_tenant(5, k)
+	FROM unnest('{1,5,50}'::int[]) k;
+SET vx.tenant = 10;
+SET ROLE regress_vx_tenant;
+SELECT pg_temp.use_index(true);
+EXPLAIN (COSTS OFF) SELECT id FROM secrets ORDER BY v <-> '[1,2,3,4,5,6,7,8]' LIMIT 3;
+-- the role's own conditions narrow it, and cannot widen it
+SELECT count(*), bool_and(tenant = 10) FROM (SELECT tenant FROM secrets WHERE tenant = 100 OR tenant < 50 ORDER BY v <-> '[1,2,3,4,5,6,7,8]' LIMIT 30) s;
+SELECT count(*) FROM (SELECT tenant FROM secrets WHERE tenant = 100 ORDER BY v <-> '[1,2,3,4,5,6,7,8]' LIMIT 30) s;
+RESET ROLE;
+DROP INDEX secrets_filter;
+CREATE INDEX secrets_v ON secrets USING hnsw (v);
+
 -- the filter is applied to what the index returns; what leaks is not asked before
 SET vx.tenant = 1;
 SET ROLE regress_vx_tenant;

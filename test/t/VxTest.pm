@@ -13,9 +13,9 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 
 our @EXPORT = qw(new_node set_up with_index ids_by_index ids_by_seqscan same_ids recall_of
-  check_log load_fashion psql_command check_index no_checksums sqlstate_of seeded
+  check_log load_fashion psql_command check_index no_checksums sqlstate_of
   start_psql finish_psql slow source_dir wait_for_server random_seed add_check_search
-  same_pages run_psql run_pgbench new_session);
+  same_pages run_psql run_pgbench new_session leave);
 
 # A cluster with the settings that all tests want, not yet started; with
 # injection => 1, of the server that has the library with injection points
@@ -313,7 +313,7 @@ sub check_log
 {
 	my ($node, $name, $offset) = @_;
 	my $log = substr(slurp_file($node->logfile), $offset // 0);
-	my @bad = grep { /PANIC:|TRAP:|terminated by signal|XX00|inconsistent page|invalid page|could not read block|is damaged|leak/ }
+	my @bad = grep { /PANIC:|TRAP:|terminated by signal|XX00|inconsistent page|invalid page|could not read block|is damaged|leak(?!proof)/ }
 	  split /\n/, $log;
 	is(join("\n", @bad), '', $name);
 }
@@ -328,15 +328,6 @@ sub sqlstate_of
 	return $1 if $err =~ /(?:ERROR|FATAL|PANIC): +(\w{5})\b/;
 	die "psql ended with status $status: $err" if $status != 0;
 	return '';
-}
-
-# Seed the random numbers of a test, by VX_SEED if that is given, and tell it
-sub seeded
-{
-	my $seed = $ENV{VX_SEED} // int(rand(1 << 30));
-	srand($seed);
-	diag("VX_SEED=$seed");
-	return $seed;
 }
 
 # Wait until a server that restarts by itself has recovered.  The log from offset on
@@ -358,35 +349,31 @@ sub psql_command
 	return [ $node->installed_command('psql'), '-XAtq', '-d', $node->connstr('postgres'), @more ];
 }
 
-# Start a psql that runs statements, with further options, beside the test.  They
-# come from a file: IPC::Run would hand over those in a string only when the test
-# waits for psql, in finish_psql, which returns what it printed: output, errors.
+# Start psql with statements, which it reads from a file; run {out} and {err} are
+# files.  $_->{run}->finish waits for its end.
+sub run_psql
+{
+	my ($node, $file, $sql, @more) = @_;
+	append_to_file("$file.$_", $_ eq 'sql' ? $sql : '') foreach qw(sql out err);
+	return { out => "$file.out", err => "$file.err",
+		run => IPC::Run::start(psql_command($node, @more, '-f', "$file.sql"), '>', "$file.out", '2>', "$file.err") };
+}
+
+# The same with files of its own, and further options of psql.  (IPC::Run would hand
+# over statements in a string only when the test waits.)  finish_psql waits for its
+# end, and returns what it printed: output, errors.
 sub start_psql
 {
 	my ($node, $sql, @more) = @_;
-	my $psql = { out => '', err => '', file => File::Temp->new(SUFFIX => '.sql') };
-
-	print { $psql->{file} } $sql;
-	close $psql->{file} or die $!;
-	$psql->{run} = IPC::Run::start(psql_command($node, @more, '-f', $psql->{file}->filename), '>', \$psql->{out}, '2>', \$psql->{err});
-	return $psql;
+	my $dir = File::Temp->newdir;
+	return { %{ run_psql($node, "$dir/psql", $sql, @more) }, dir => $dir };
 }
 
 sub finish_psql
 {
 	my ($psql) = @_;
 	$psql->{run}->finish;
-	return ($psql->{out}, $psql->{err});
-}
-
-# Start psql with statements, which it reads from a file; run {out} and {err} are
-# files.  $_->{run}->finish waits for its end.
-sub run_psql
-{
-	my ($node, $file, $sql) = @_;
-	append_to_file("$file.$_", $_ eq 'sql' ? $sql : '') foreach qw(sql out err);
-	return { out => "$file.out", err => "$file.err",
-		run => IPC::Run::start(psql_command($node, '-f', "$file.sql"), '>', "$file.out", '2>', "$file.err") };
+	return (slurp_file($psql->{out}), slurp_file($psql->{err}));
 }
 
 # Start pgbench with scripts, each a weight and statements; likewise
@@ -428,6 +415,18 @@ sub VxSession::ask
 }
 
 sub VxSession::end { my ($self) = @_; $self->{in} .= "\\q\n"; $self->{run}->finish; }
+
+# Fill a small disk, with a file "ballast", but for so many kilobytes
+sub leave
+{
+	my ($disk, $kb) = @_;
+	my ($out) = run_command([ 'df', '-Pk', $disk ]);
+	my $free = (split ' ', (split /\n/, $out)[1])[3];
+
+	open my $ballast, '>>', "$disk/ballast" or die $!;
+	print $ballast "\1" x 1024 foreach 1 .. $free - $kb;
+	close $ballast;	# which may fail, for another takes space, too
+}
 
 # Load Fashion-MNIST into a table (id int, label int, v vector(784))
 sub load_fashion

@@ -20,7 +20,7 @@ my $disk = $ENV{VX_SMALL_DISK};
 plan skip_all => 'no small file system could be mounted' unless $disk;
 my $rounds = $ENV{VX_TORTURE} ? 60 : 5;
 
-seeded();
+random_seed();
 my $node = new_node('disk_full', "max_worker_processes = 8\nmaintenance_work_mem = 64MB\nlog_min_messages = debug1");
 $node->start;
 set_up($node);
@@ -28,28 +28,13 @@ mkdir "$disk/$_" or die $! foreach qw(space temp);
 $node->safe_psql('postgres', "CREATE TABLESPACE $_ LOCATION '$disk/$_'") foreach qw(space temp);
 $node->safe_psql('postgres', <<'SQL');
 CREATE TABLE data AS SELECT i AS id, vec(i, 256)::vector(256) AS v FROM generate_series(1, 4000) i;
+CREATE INDEX ON data (id);
 CREATE TABLE t (id int, v vector(256));
 ALTER TABLE t ALTER v SET STORAGE PLAIN;
 INSERT INTO t SELECT * FROM data;
 ALTER TABLE t SET (parallel_workers = 2);
 SQL
 my $query = '(SELECT v FROM data WHERE id = 17)';
-
-sub free_kb
-{
-	my ($out) = run_command([ 'df', '-Pk', $disk ]);
-	return (split ' ', (split /\n/, $out)[1])[3];
-}
-
-# Fill the disk but for so many kilobytes
-sub leave
-{
-	my ($kb) = @_;
-	open my $out, '>>', "$disk/ballast" or die $!;
-	my $size = free_kb() - $kb;
-	print $out "\1" x 1024 foreach 1 .. $size;
-	close $out or die $!;
-}
 
 sub make_room { unlink "$disk/ballast"; }
 
@@ -82,7 +67,7 @@ sub build_fails
 }
 
 my $create = 'CREATE INDEX ti ON t USING hnsw (v) WITH (m = 8, ef_construction = 32)';
-leave(3000);
+leave($disk, 3000);
 build_fails('build', 'SET client_min_messages = error', "$create TABLESPACE space");
 build_fails('build with little memory', "SET client_min_messages = error; SET maintenance_work_mem = '2MB'", "$create TABLESPACE space");
 build_fails('temporary files', "SET client_min_messages = error; SET temp_tablespaces = temp", $create);
@@ -99,7 +84,7 @@ for my $i (1 .. $rounds)
 	my $kb = int(rand($temp ? 5000 : 8000));
 	my $workers = int(rand(3));
 	make_room();
-	leave($kb);
+	leave($disk, $kb);
 	my $state = sqlstate_of($node, sprintf "SET client_min_messages = error; SET max_parallel_maintenance_workers = %d; SET maintenance_work_mem = '%dMB'; %s; %s",
 		$workers, 1 + int(rand(8)), $temp ? 'SET temp_tablespaces = temp' : '', $temp ? $create : "$create TABLESPACE space");
 	$ended{$state}++;
@@ -119,7 +104,7 @@ note(join ', ', map { "$_: $ended{$_}" } sort keys %ended);
 # an index that is there survives a REINDEX that fails
 make_room();
 $node->safe_psql('postgres', "$create TABLESPACE space");
-leave(2000);
+leave($disk, 2000);
 build_fails('REINDEX', 'SET client_min_messages = error', 'REINDEX INDEX ti');
 same_ids($node, 't', $query, 'REINDEX: the index has all rows');
 make_room();
@@ -127,7 +112,7 @@ is(sqlstate_of($node, 'REINDEX INDEX ti'), '', 'REINDEX with room');
 check_index($node, 'ti');
 
 # insertion, by one statement
-leave(1500);
+leave($disk, 1500);
 my $before = $node->safe_psql('postgres', 'SELECT count(*) FROM t');
 is(sqlstate_of($node, 'INSERT INTO t SELECT id + 10000, v + v FROM data'), '53100', 'INSERT: disk is full');
 is($node->safe_psql('postgres', 'SELECT count(*) FROM t'), $before, 'INSERT: it has failed as a whole');
@@ -136,8 +121,8 @@ check_index($node, 'ti', 'INSERT: check');
 # by many, in turn, from several sessions; what was committed is there
 $node->safe_psql('postgres', 'VACUUM t');
 my @writers = map {
-	my $from = $_ * 100000;
-	start_psql($node, (join '', map { "INSERT INTO t SELECT $from + id, v + v FROM data WHERE id = $_;\n" } 1 .. 1200), '-v', 'VERBOSITY=sqlstate')
+	my $writer = $_;	# no two of whom insert the same vector
+	start_psql($node, (join '', map { "INSERT INTO t SELECT ${writer}00000 + d.id, d.v + o.v FROM data d, data o WHERE d.id = $_ AND o.id = $_ + $writer;\n" } 1 .. 1200), '-v', 'VERBOSITY=sqlstate')
 } 1 .. 3;
 my @errors;
 foreach my $writer (@writers)
@@ -154,7 +139,7 @@ note(scalar(@errors) . ' of 3600 failed');
 
 # vacuum frees slots without room on the disk, and then there is some
 $node->safe_psql('postgres', 'DELETE FROM t WHERE id % 3 = 0');
-leave(0);
+leave($disk, 0);
 my $state = sqlstate_of($node, 'VACUUM (INDEX_CLEANUP on) t');
 like($state, qr/^(53100|)$/, 'VACUUM: done, or the disk is full');
 note("VACUUM: $state");
@@ -164,7 +149,7 @@ if ($state ne '')
 {
 	make_room();
 	is(sqlstate_of($node, 'VACUUM (INDEX_CLEANUP on) t'), '', 'VACUUM: done with room');
-	leave(0);
+	leave($disk, 0);
 }
 is($node->safe_psql('postgres', "SELECT dead FROM vectorx_index_info('ti')"), '0', 'VACUUM: nothing is left to do');
 is(sqlstate_of($node, 'INSERT INTO t SELECT id + 900000, v + v FROM data WHERE id <= 300'), '', 'INSERT into what was freed');
