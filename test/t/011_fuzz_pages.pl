@@ -7,8 +7,8 @@
 #
 # Shown: by indexes of several shapes, each damaged in ways drawn from a seed
 # while the server is down, and then used.  007_check has damages that were
-# chosen, and what is found of them.  VX_SEED repeats a run, VX_TORTURE=1 makes it
-# long, VX_CASES=N tries so many.
+# chosen, and what is found of them.  VX_SEED repeats the damages, but indexes are
+# not built alike twice.  VX_TORTURE=1 makes it long, VX_CASES=N tries so many.
 use strict;
 use warnings;
 use Test::More;
