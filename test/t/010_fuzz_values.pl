@@ -80,7 +80,7 @@ sub expression
 		sub { '(' . vector_value() . ')[' . int_value() . ']' },
 		sub { '(' . vector_value() . ')[' . int_value() . ':' . int_value() . ']' },
 		sub { '(' . vector_value() . ')[' . int_value() . '][' . int_value() . ']' },
-		sub { vector_value() . ' ' . pick(qw(<-> <#> <=> <+> + - * || < <= = <> >= >)) . ' ' . vector_value() },
+		sub { vector_value() . ' ' . pick(split ' ', '<-> <#> <=> <+> + - * || < <= = <> >= >') . ' ' . vector_value() },
 		sub { pick(qw(l2_distance inner_product cosine_distance l1_distance vector_spherical_distance vector_cmp)) . '(' . vector_value() . ', ' . vector_value() . ')' },
 		sub { pick(qw(vector_dims vector_norm l2_normalize binary_quantize vector_hash)) . '(' . vector_value() . ')' },
 		sub { pick('avg', 'sum', 'max', 'count', 'array_agg') . '(' . vector_value() . ')' },
