@@ -219,7 +219,7 @@ static void
 start_walk(VxSearch *search)
 {
 	VxWalk	   *walk = &search->walk;
-	int64		max_visits = flat_threshold(search);
+	int64		max_visits;
 	bool		entered = false;
 
 	VxWalkBeam(walk, search->ef);
@@ -233,6 +233,7 @@ start_walk(VxSearch *search)
 		if (!entered)
 			VxWalkReset(walk);
 	}
+	max_visits = flat_threshold(search);
 	if (search->filter)
 		max_visits = Min(max_visits, Max(search->max_tuples, unfiltered_visits(search)));
 	if (entered)
