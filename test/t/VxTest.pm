@@ -201,26 +201,30 @@ sub with_index
 	return $node->safe_psql('postgres', "$off $query");
 }
 
-# Every id that the index has for a table, in order of distance from a vector
+# Every id that the index has for a table, or those that meet a condition, in order of
+# distance from a vector
 sub ids_by_index
 {
-	my ($node, $table, $query) = @_;
-	return [ split /\n/, with_index($node, "SELECT id FROM $table ORDER BY v <-> $query") ];
+	my ($node, $table, $query, $condition) = @_;
+	$condition //= 'true';
+	return [ split /\n/, with_index($node, "SELECT id FROM $table WHERE $condition ORDER BY v <-> $query") ];
 }
 
 sub ids_by_seqscan
 {
-	my ($node, $table) = @_;
+	my ($node, $table, $condition) = @_;
+	$condition //= 'true';
 	return [ split /\n/, $node->safe_psql('postgres',
-		"SET enable_indexscan = off; SET enable_indexonlyscan = off; SET enable_bitmapscan = off; SELECT id FROM $table") ];
+		"SET enable_indexscan = off; SET enable_indexonlyscan = off; SET enable_bitmapscan = off; SELECT id FROM $table WHERE $condition") ];
 }
 
-# Does a full scan of the index give the table's rows, each once?
+# Does a full scan of the index give the table's rows, or those that meet a
+# condition, each once?
 sub same_ids
 {
-	my ($node, $table, $query, $name) = @_;
-	my $indexed = ids_by_index($node, $table, $query);
-	my $stored = ids_by_seqscan($node, $table);
+	my ($node, $table, $query, $name, $condition) = @_;
+	my $indexed = ids_by_index($node, $table, $query, $condition);
+	my $stored = ids_by_seqscan($node, $table, $condition);
 	my %index_has = map { $_ => 1 } @$indexed;
 	my %table_has = map { $_ => 1 } @$stored;
 	my @lost = grep { !$index_has{$_} } @$stored;
