@@ -73,11 +73,11 @@ sub set_up
 			END LOOP;
 			RETURN found::float8 / wanted;
 		END $$;
-		-- Fails if the rows of a search are not distinct, not in order, not there, not at
-		-- their distance, or not as many as there are.  Rows that are kept back to the
+		-- Fails if the rows of a search, for those that meet a condition, are not distinct,
+		-- not in order, not there, not at their distance, or not as many as there are.  Rows that are kept back to the
 		-- end may begin anew once, where nearly all are wanted.  Both sides are of one
 		-- snapshot if the transaction has one.
-		CREATE FUNCTION search(tab text, q vector, k int) RETURNS void LANGUAGE plpgsql AS $$
+		CREATE FUNCTION search(tab text, q vector, k int, condition text DEFAULT 'true') RETURNS void LANGUAGE plpgsql AS $$
 		DECLARE
 			ids int[];
 			ds float8[];
@@ -91,19 +91,19 @@ sub set_up
 			EXECUTE format('SELECT array_agg(id ORDER BY r), array_agg(d ORDER BY r), count(*), count(*) FILTER (WHERE d < before - 1e-5)
 				FROM (SELECT *, lag(d) OVER (ORDER BY r) AS before FROM (
 					SELECT *, row_number() OVER () AS r FROM (
-						SELECT id, v <-> $1 AS d FROM %s ORDER BY v <-> $1 LIMIT $2) a) b) c', tab)
+						SELECT id, v <-> $1 AS d FROM %s WHERE %s ORDER BY v <-> $1 LIMIT $2) a) b) c', tab, condition)
 				INTO ids, ds, n, falls USING q, k;
 			SET LOCAL enable_seqscan = on;
 			SET LOCAL enable_sort = on;
 			SET LOCAL enable_indexscan = off;
 			SET LOCAL enable_indexonlyscan = off;
 			SET LOCAL enable_bitmapscan = off;
-			EXECUTE format('SELECT count(*) FROM %s', tab) INTO total;
-			EXECUTE format('SELECT count(*) FROM %s JOIN unnest($2, $3) u(i, d) ON id = i AND v <-> $1 = d', tab)
+			EXECUTE format('SELECT count(*) FROM %s WHERE %s', tab, condition) INTO total;
+			EXECUTE format('SELECT count(*) FROM %s JOIN unnest($2, $3) u(i, d) ON id = i AND v <-> $1 = d WHERE %s', tab, condition)
 				INTO there USING q, ids, ds;
 			IF n <> least(k, total) OR there <> n OR (SELECT count(DISTINCT i) FROM unnest(ids) i) <> n OR
 				falls > (CASE WHEN k > least(40, total / 4) THEN 1 ELSE 0 END) THEN
-				RAISE EXCEPTION 'search gave % rows of %, % as they are, % falls', n, total, there, falls;
+				RAISE EXCEPTION 'search where % gave % rows of %, % as they are, % falls', condition, n, total, there, falls;
 			END IF;
 			SET LOCAL enable_indexscan = on;
 		END $$;
