@@ -123,16 +123,18 @@ sub slow
 }
 
 # Two more functions, about a table (id, n, v) whose v is vec(n, dims):
-#	check_search(table, query, k, part, never)	fails if a search of k rows, of every
-#		so-many-th, is not as it must be: as many as there are, each once, in order,
-#		with the right vector, and none with an id beyond "never".
+#	check_search(table, query, k, part, never, condition)	fails if a search of k rows,
+#		of every so-many-th of those that meet a condition, is not as it must be: as
+#		many as there are, each once, in order, with the right vector, and none with an
+#		id beyond "never".
 #	check_slow_scan(table, query)	fails if a scan of all rows, with pauses, is not.
 # The exact answer is of the same snapshot if the transaction is REPEATABLE READ.
 sub add_check_search
 {
 	my ($node) = @_;
 	$node->safe_psql('postgres', <<~'SQL');
-		CREATE FUNCTION check_search(tab text, q vector, k int, part int, never int DEFAULT 2147483647) RETURNS text LANGUAGE plpgsql AS $$
+		CREATE FUNCTION check_search(tab text, q vector, k int, part int, never int DEFAULT 2147483647,
+			condition text DEFAULT 'true') RETURNS text LANGUAGE plpgsql AS $$
 		DECLARE
 			nrows int;
 			once int;
@@ -144,17 +146,17 @@ sub add_check_search
 			SET LOCAL enable_sort = off;
 			SET LOCAL enable_indexscan = on;
 			EXECUTE format('SELECT count(*), count(DISTINCT id), count(*) FILTER (WHERE d < before - 1e-5),
-					count(*) FILTER (WHERE id > $3 OR id %% $2 <> 0 OR v <> vec(n, vector_dims(v)) OR d IS DISTINCT FROM v <-> $1)
+					count(*) FILTER (WHERE id > $3 OR id %% $2 <> 0 OR (%2$s) IS NOT TRUE OR v <> vec(n, vector_dims(v)) OR d IS DISTINCT FROM v <-> $1)
 				FROM (SELECT *, lag(d) OVER (ORDER BY r) AS before FROM (
 					SELECT *, row_number() OVER () AS r FROM (
-						SELECT *, v <-> $1 AS d FROM %s WHERE id %% $2 = 0 ORDER BY v <-> $1 LIMIT $4) a) b) c', tab)
+						SELECT *, v <-> $1 AS d FROM %1$s WHERE id %% $2 = 0 AND %2$s ORDER BY v <-> $1 LIMIT $4) a) b) c', tab, condition)
 				INTO nrows, once, falls, wrong USING q, part, never, k;
 			SET LOCAL enable_seqscan = on;
 			SET LOCAL enable_indexscan = off;
-			EXECUTE format('SELECT count(*) FROM %s WHERE id %% $1 = 0', tab) INTO total USING part;
+			EXECUTE format('SELECT count(*) FROM %s WHERE id %% $1 = 0 AND %s', tab, condition) INTO total USING part;
 			-- rows that were found late come last; where many are wanted, that may be soon
 			IF nrows <> once OR wrong > 0 OR nrows <> least(k, total) OR falls > (CASE WHEN k > least(40, total / 4) THEN 1 ELSE 0 END) THEN
-				RAISE EXCEPTION 'search for % gave % rows of %, % distinct, % wrong, % falls', k, nrows, total, once, wrong, falls;
+				RAISE EXCEPTION 'search for % where % gave % rows of %, % distinct, % wrong, % falls', k, condition, nrows, total, once, wrong, falls;
 			END IF;
 			RETURN 'right';
 		END $$;
