@@ -224,6 +224,6 @@ foreach my $i (0 .. $#damages)
 note(sprintf 'slowest: %.1f s', $slowest);
 is($node->safe_psql('postgres', "SELECT count(*) FROM vectorx_index_check('ti') WHERE kind <> 'unreachable'"), '0', 'an undamaged index is still that');
 my $log = slurp_file($node->logfile);
-is(join("\n", grep { /PANIC:|TRAP:|terminated by signal|leak/ } split /\n/, $log), '', 'nothing bad in the log');
+is(join("\n", grep { /PANIC:|TRAP:|terminated by signal| leak:|resource was not closed:/ } split /\n/, $log), '', 'nothing bad in the log');
 $node->stop;
 done_testing();

@@ -402,7 +402,7 @@ done_testing();
 sub check_crash_log
 {
 	my ($node, $name) = @_;
-	my @bad = grep { /PANIC:|TRAP:|signal (?!9:)\d+|XX00|inconsistent page|invalid page|could not read block|is damaged|leak/ }
+	my @bad = grep { /PANIC:|TRAP:|signal (?!9:)\d+|XX00|inconsistent page|invalid page|could not read block|is damaged| leak:|resource was not closed:/ }
 	  split /\n/, slurp_file($node->logfile);
 	is(join("\n", @bad[ 0 .. ($#bad < 9 ? $#bad : 9) ]), '', $name);
 }

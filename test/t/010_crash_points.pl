@@ -154,7 +154,7 @@ do
 note(sprintf '%d crashes in %d rounds, %.0f s; %d times the point was not passed so often', $crashes, $rounds, time() - $begin, $missed);
 
 # recovery says nothing, and compares each page with what was logged of it
-my @bad = grep { /PANIC:(?!  crash at injection point)|TRAP:|signal (?!6:)\d+|XX00[12]|inconsistent page|invalid page|could not read block|leak/ }
+my @bad = grep { /PANIC:(?!  crash at injection point)|TRAP:|signal (?!6:)\d+|XX00[12]|inconsistent page|invalid page|could not read block| leak:|resource was not closed:/ }
   split /\n/, slurp_file($node->logfile);
 is(join("\n", @bad[ 0 .. ($#bad < 9 ? $#bad : 9) ]), '', 'nothing else in the log');
 $node->stop;

@@ -319,7 +319,7 @@ sub check_log
 {
 	my ($node, $name, $offset) = @_;
 	my $log = substr(slurp_file($node->logfile), $offset // 0);
-	my @bad = grep { /PANIC:|TRAP:|terminated by signal|XX00|inconsistent page|invalid page|could not read block|is damaged|leak/ }
+	my @bad = grep { /PANIC:|TRAP:|terminated by signal|XX00|inconsistent page|invalid page|could not read block|is damaged| leak:|resource was not closed:/ }
 	  split /\n/, $log;
 	is(join("\n", @bad), '', $name);
 }
