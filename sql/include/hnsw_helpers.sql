@@ -9,6 +9,7 @@
 --
 SET client_min_messages = warning;
 SET max_parallel_workers_per_gather = 0;
+SET jit = off;		-- costs of plans that are switched off would set it going
 
 -- A vector that depends on its number only, evenly distributed over [0, 1)
 CREATE FUNCTION pg_temp.vec(i int, dims int) RETURNS vector LANGUAGE sql IMMUTABLE AS $$

@@ -367,6 +367,12 @@ check_meta(VxCheck *check)
 				  "index is for other vectors or another distance than its column's");
 		return false;
 	}
+	if (!VxAttrsMatch(check->index, ix))
+	{
+		VxFinding(check, VX_ERROR, "metapage", VX_META_BLOCK, -1, NULL,
+				  "filter columns are not those of the index");
+		return false;
+	}
 	check->ix = ix;
 	return true;
 }

@@ -26,6 +26,8 @@ my $TID = 4;
 my $CHAIN = 12;
 my $OTHER = 16;
 my $FACTORS = 20;
+my $ATTRS = 32;
+my $KINDS = 72;    # of the filter columns, in the metapage
 
 # The index that is being damaged
 my $im;
@@ -75,10 +77,19 @@ my @damages = (
 	[ 'factor', sub { my $n = plain_node(); $im->put($n, $FACTORS + 4, 'f', 1.1 * $im->get($n, $FACTORS + 4, 'f')); "slot $n" }, 'code', qr/not those of the vector/ ],
 	[ 'factors that are no numbers', sub { $im->put($_, $FACTORS, 'L3', (0x7FC00000) x 3) foreach @{ $im->{by_state}[$LIVE] }; undef }, 'code', qr/not those of the vector/ ],
 	[ 'infinite factors', sub { $im->put($_, $FACTORS, 'L3', 0x7F800000, 0xFF800000, 0x7F800000) foreach @{ $im->{by_state}[$LIVE] }; undef }, 'code', qr/not those of the vector/ ],
-	[ 'vector', sub { my $n = plain_node(); $im->put_at($im->vector_offset($n), pack('f2', 1, 2)); "slot $n" }, 'vector', qr/not that of the row/ ],
+	[ 'vector', sub { my $n = plain_node(); $im->put_at($im->vector_offset($n), pack('f2', 1, 2)); "slot $n" }, 'vector', qr/not th(at|ose) of the row/ ],
 	[ 'vector that is no number', sub { my $n = plain_node(); $im->put_at($im->vector_offset($n), pack('L2', 0x7FC00000, 0x7F800000)); "slot $n" }, 'vector', qr/no numbers/ ],
-	[ 'vector of a raw index', sub { my $n = plain_node(); $im->put($n, $im->{code_offset}, 'f', 5); "slot $n" }, 'vector', qr/not that of the row/, 'raw' ],
+	[ 'vector of a raw index', sub { my $n = plain_node(); $im->put($n, $im->{code_offset}, 'f', 5); "slot $n" }, 'vector', qr/not th(at|ose) of the row/, 'raw' ],
 	[ 'vector of a raw index that is no number', sub { $im->put($_, $im->{code_offset}, 'L', 0x7FC00000) foreach @{ $im->{by_state}[$LIVE] }; undef }, 'vector', qr/no numbers/, 'raw' ],
+	[ 'filter column', sub { my $n = plain_node(); $im->put($n, $ATTRS + 1, 'C', $im->get($n, $ATTRS + 1, 'C') ^ 1); "slot $n" }, 'vector', qr/filter columns are not those of the row/, 'filter' ],
+	[ 'filter column of a duplicate', sub { my $n = member(); $im->put($n, $ATTRS + 5, 'C', $im->get($n, $ATTRS + 5, 'C') ^ 0x80); "slot $n" }, 'vector', qr/filter columns are not those of the row/, 'filter' ],
+	[ 'filter column said to be NULL', sub { my $n = plain_node(); $im->put($n, $ATTRS, 'C', $im->get($n, $ATTRS, 'C') ^ 2); "slot $n" }, 'vector', qr/filter columns are not those of the row/, 'filter' ],
+	[ 'filter columns of noise', sub { srand(9); foreach my $n (@{ $im->{by_state}[$LIVE] }) { $im->put($n, $ATTRS, 'C*', map { int rand 256 } 1 .. $im->{attr_size}); } undef }, 'vector', qr/filter columns are not those of the row/, 'filter' ],
+	[ 'filter column of an unknown kind', sub { $im->put_at($KINDS, pack('C', 99)); 'block 0' }, 'metapage', qr/impossible filter columns/, 'filter' ],
+	[ 'filter columns of other widths', sub { $im->put_at($KINDS, pack('C3', 7, 7, 7)); 'block 0' }, 'metapage', qr/impossible filter columns/, 'filter' ],
+	[ 'filter columns of another type', sub { $im->put_at($KINDS, pack('C3', 3, 12, 8)); 'block 0' }, 'metapage', qr/filter columns are not those of the index/, 'filter' ],
+	[ 'more filter columns than there are', sub { $im->put_at($KINDS, pack('C5', 3, 8, 12, 1, 1)); 'block 0' }, 'metapage', qr/filter columns are not those of the index/, 'filter' ],
+	[ 'fewer filter columns than there are', sub { $im->put_at($KINDS, pack('C3', 8, 12, 0)); 'block 0' }, 'metapage', qr/filter columns are not those of the index|impossible/, 'filter' ],
 	[ 'TID of another row', sub { my $n = plain_node(); my @tid = $im->get($im->find($LIVE, sub { $_[0] > $n }), $TID, 'S3'); $im->put($n, $TID, 'S3', @tid); undef }, 'tid', qr/has the same row/ ],
 	[ 'TID beyond the table', sub { my $n = plain_node(); $im->put($n, $TID, 'S3', 1, 0, 1); "slot $n" }, 'tid', qr/no such row/ ],
 	[ 'TID beyond the files of the table', sub { my $n = plain_node(); $im->put($n, $TID, 'S3', 0x7FFF, 0, 1); "slot $n" }, 'tid', qr/no such row/ ],
@@ -116,18 +127,22 @@ my $node = new_node('check', "log_min_messages = warning\nzero_damaged_pages = o
 $node->start;
 set_up($node);
 $node->safe_psql('postgres', <<'SQL');
-CREATE FUNCTION make(name text, dims int) RETURNS void LANGUAGE plpgsql AS $$ BEGIN
-	EXECUTE format('CREATE TABLE %I (id int, v vector(%s)) WITH (autovacuum_enabled = off)', name, dims);
+CREATE FUNCTION make(name text, dims int, filter bool) RETURNS void LANGUAGE plpgsql AS $$ BEGIN
+	EXECUTE format('CREATE TABLE %I (id int, v vector(%s), n int GENERATED ALWAYS AS (id %% 10) STORED,
+		u uuid DEFAULT ''00000000-0000-0000-0000-000000000001'', tags text[] DEFAULT ''{a,b}'') WITH (autovacuum_enabled = off)', name, dims);
 	EXECUTE format('INSERT INTO %I SELECT * FROM data%s', name, dims);
-	EXECUTE format('CREATE INDEX %I ON %I USING hnsw (v) WITH (m = 8, ef_construction = 32)', name || 'i', name);
+	EXECUTE format('CREATE INDEX %I ON %I USING hnsw (v%s) WITH (m = 8, ef_construction = 32)', name || 'i', name,
+		CASE WHEN filter THEN ', n, u, tags' ELSE '' END);
 	-- not all slots are as a build leaves them
 	EXECUTE format('DELETE FROM %I WHERE id > 500 AND id %% 2 = 0', name);
 END $$;
 CREATE TABLE data48 AS SELECT i AS id, CASE WHEN i % 10 = 0 THEN vec(i % 20, 48) ELSE vec(i, 48) END AS v FROM generate_series(1, 700) i;
 CREATE TABLE data6 AS SELECT i AS id, CASE WHEN i % 10 = 0 THEN vec(i % 20, 6) ELSE vec(i, 6) END AS v FROM generate_series(1, 700) i;
 SQL
-my $sql = "SELECT make('t', 48);\n";
-$sql .= sprintf "SELECT make('t%d', %d);\n", $_, ($damages[$_][4] // '') eq 'raw' ? 6 : 48 foreach 0 .. $#damages;
+my $sql = "SELECT make('t', 48, true);\n";
+# every other index has filter columns
+$sql .= sprintf "SELECT make('t%d', %d, %s);\n", $_, ($damages[$_][4] // '') eq 'raw' ? 6 : 48,
+  ($damages[$_][4] // '') eq 'filter' || $_ % 2 ? 'true' : 'false' foreach 0 .. $#damages;
 $sql .= "VACUUM;\n";
 $node->safe_psql('postgres', $sql);
 my %path = map { split /=/ } split /\n/,
@@ -188,6 +203,8 @@ foreach my $i (0 .. $#damages)
 		"SELECT count(*) FROM (SELECT id FROM t$i ORDER BY v <-> $query LIMIT 10) s",
 		"SELECT count(*) FROM (SELECT id FROM t$i ORDER BY v <-> $query) s",
 		"SELECT count(*) FROM (SELECT id FROM t$i ORDER BY v <-> (SELECT v FROM data$dims WHERE id = 10)) s",
+		"SELECT count(*) FROM (SELECT id FROM t$i WHERE n < 5 AND tags && '{a}' ORDER BY v <-> $query LIMIT 20) s",
+		"SELECT count(*) FROM (SELECT id FROM t$i WHERE n = 3 AND u > '00000000-0000-0000-0000-000000000000' ORDER BY v <-> $query) s",
 		"SET hnsw.ef_search = 1000",
 		"SELECT count(*) FROM (SELECT id FROM t$i ORDER BY v <-> $query LIMIT 300) s",
 		"SELECT vectorx_recall('t${i}i', 5, 10)", "SELECT vectorx_index_info('t${i}i')");

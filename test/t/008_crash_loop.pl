@@ -3,7 +3,8 @@
 # Promised: after a crash at any moment of any mix of work, table and index have
 # exactly what was confirmed; the index is sound, complete and as good as a new one.
 # While the work goes on, no search gives a row twice, out of order, with another
-# vector, or one that was never committed, nor fewer rows than there are.
+# vector, or one that was never committed, nor fewer rows than there are, be there a
+# condition on filter columns or none.
 #
 # Shown: three writers run transactions whose effects are known beforehand; what
 # psql has confirmed is the ledger, and only the one transaction that each writer
@@ -39,8 +40,9 @@ $node->start;
 set_up($node);
 add_check_search($node);
 $node->safe_psql('postgres', <<"SQL");
-CREATE TABLE t (id int PRIMARY KEY, n int, v vector($dims)) WITH (fillfactor = 80);
-CREATE INDEX ti ON t USING hnsw (v) WITH (m = 8, ef_construction = 40);
+CREATE TABLE t (id int PRIMARY KEY, n int, v vector($dims), g int GENERATED ALWAYS AS (n % 10) STORED,
+	w text GENERATED ALWAYS AS (CASE WHEN n % 3 > 0 THEN 'w' || n % 7 END) STORED) WITH (fillfactor = 80);
+CREATE INDEX ti ON t USING hnsw (v, g, w) WITH (m = 8, ef_construction = 40);
 -- The share of the true 10 nearest rows of a table, of each of so many queries
 CREATE FUNCTION recalls(tab text, seed int, queries int) RETURNS SETOF int LANGUAGE plpgsql AS \$\$
 DECLARE
@@ -170,8 +172,9 @@ sub reader_script
 	foreach (1 .. 1500)
 	{
 		my ($k, $part) = (pick(1, 10, 10, 10, 40, 100, 5000), pick(1, 1, 1, 3, 50));
-		push @lines, sprintf "BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT check_search('t', vec(%d, %d), %d, %d, %d); COMMIT;",
-		  number(), $dims, $k, $part, $never;
+		my $condition = pick('true', 'true', 'g < 5', 'g = 3', "w = 'w1'", 'w IS NULL AND g >= 8', "w IN ('w2', 'w4')");
+		push @lines, sprintf "BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT check_search('t', vec(%d, %d), %d, %d, %d, \$\$%s\$\$); COMMIT;",
+		  number(), $dims, $k, $part, $never, $condition;
 	}
 	return join("\n", @lines) . "\n";
 }
@@ -306,6 +309,13 @@ sub verify
 	my $indexed = ids_by_index($node, 't', "vec(3, $dims)");
 	push @wrong, 'index and table have different rows: ' . @$indexed . ' and ' . @$stored
 	  if join(',', sort @$indexed) ne join(',', sort @$stored);
+	foreach my $condition ('g = ' . int rand 10, "w = 'w" . int(rand 7) . "'", 'w IS NULL AND g < 5')
+	{
+		$stored = ids_by_seqscan($node, 't', $condition);
+		$indexed = ids_by_index($node, 't', "vec(3, $dims)", $condition);
+		push @wrong, "index and table have different rows where $condition: " . @$indexed . ' and ' . @$stored
+		  if join(',', sort @$indexed) ne join(',', sort @$stored);
+	}
 	return @wrong;
 }
 

@@ -15,21 +15,18 @@
 use strict;
 use warnings;
 use Test::More;
-use File::Basename;
 use Time::HiRes qw(time);
 use VxTest;
 
 my $torture = $ENV{VX_TORTURE};
-my $seed = $ENV{VX_SEED} // time() % 1_000_000_000;
 my ($rounds, $conditions) = $torture ? (100, 200) : (6, 60);
 my $begin = time();
-diag("VX_SEED=$seed");
-srand($seed);
+seeded();
 
 my $node = new_node('filter', "max_parallel_maintenance_workers = 2\nmin_parallel_table_scan_size = 0");
 $node->start;
 $node->safe_psql('postgres', 'CREATE EXTENSION vectorx');
-my $include = ($ENV{VX_SRC} // dirname(__FILE__) . '/../..') . '/sql/include';
+my $include = source_dir() . '/sql/include';
 
 sub pick { return $_[ int rand @_ ]; }
 

@@ -73,11 +73,11 @@ sub set_up
 			END LOOP;
 			RETURN found::float8 / wanted;
 		END $$;
-		-- Fails if the rows of a search are not distinct, not in order, not there, not at
-		-- their distance, or not as many as there are.  Rows that are kept back to the
+		-- Fails if the rows of a search, for those that meet a condition, are not distinct,
+		-- not in order, not there, not at their distance, or not as many as there are.  Rows that are kept back to the
 		-- end may begin anew once, where nearly all are wanted.  Both sides are of one
 		-- snapshot if the transaction has one.
-		CREATE FUNCTION search(tab text, q vector, k int) RETURNS void LANGUAGE plpgsql AS $$
+		CREATE FUNCTION search(tab text, q vector, k int, condition text DEFAULT 'true') RETURNS void LANGUAGE plpgsql AS $$
 		DECLARE
 			ids int[];
 			ds float8[];
@@ -91,19 +91,19 @@ sub set_up
 			EXECUTE format('SELECT array_agg(id ORDER BY r), array_agg(d ORDER BY r), count(*), count(*) FILTER (WHERE d < before - 1e-5)
 				FROM (SELECT *, lag(d) OVER (ORDER BY r) AS before FROM (
 					SELECT *, row_number() OVER () AS r FROM (
-						SELECT id, v <-> $1 AS d FROM %s ORDER BY v <-> $1 LIMIT $2) a) b) c', tab)
+						SELECT id, v <-> $1 AS d FROM %s WHERE %s ORDER BY v <-> $1 LIMIT $2) a) b) c', tab, condition)
 				INTO ids, ds, n, falls USING q, k;
 			SET LOCAL enable_seqscan = on;
 			SET LOCAL enable_sort = on;
 			SET LOCAL enable_indexscan = off;
 			SET LOCAL enable_indexonlyscan = off;
 			SET LOCAL enable_bitmapscan = off;
-			EXECUTE format('SELECT count(*) FROM %s', tab) INTO total;
-			EXECUTE format('SELECT count(*) FROM %s JOIN unnest($2, $3) u(i, d) ON id = i AND v <-> $1 = d', tab)
+			EXECUTE format('SELECT count(*) FROM %s WHERE %s', tab, condition) INTO total;
+			EXECUTE format('SELECT count(*) FROM %s JOIN unnest($2, $3) u(i, d) ON id = i AND v <-> $1 = d WHERE %s', tab, condition)
 				INTO there USING q, ids, ds;
 			IF n <> least(k, total) OR there <> n OR (SELECT count(DISTINCT i) FROM unnest(ids) i) <> n OR
 				falls > (CASE WHEN k > least(40, total / 4) THEN 1 ELSE 0 END) THEN
-				RAISE EXCEPTION 'search gave % rows of %, % as they are, % falls', n, total, there, falls;
+				RAISE EXCEPTION 'search where % gave % rows of %, % as they are, % falls', condition, n, total, there, falls;
 			END IF;
 			SET LOCAL enable_indexscan = on;
 		END $$;
@@ -123,16 +123,18 @@ sub slow
 }
 
 # Two more functions, about a table (id, n, v) whose v is vec(n, dims):
-#	check_search(table, query, k, part, never)	fails if a search of k rows, of every
-#		so-many-th, is not as it must be: as many as there are, each once, in order,
-#		with the right vector, and none with an id beyond "never".
+#	check_search(table, query, k, part, never, condition)	fails if a search of k rows,
+#		of every so-many-th of those that meet a condition, is not as it must be: as
+#		many as there are, each once, in order, with the right vector, and none with an
+#		id beyond "never".
 #	check_slow_scan(table, query)	fails if a scan of all rows, with pauses, is not.
 # The exact answer is of the same snapshot if the transaction is REPEATABLE READ.
 sub add_check_search
 {
 	my ($node) = @_;
 	$node->safe_psql('postgres', <<~'SQL');
-		CREATE FUNCTION check_search(tab text, q vector, k int, part int, never int DEFAULT 2147483647) RETURNS text LANGUAGE plpgsql AS $$
+		CREATE FUNCTION check_search(tab text, q vector, k int, part int, never int DEFAULT 2147483647,
+			condition text DEFAULT 'true') RETURNS text LANGUAGE plpgsql AS $$
 		DECLARE
 			nrows int;
 			once int;
@@ -144,17 +146,17 @@ sub add_check_search
 			SET LOCAL enable_sort = off;
 			SET LOCAL enable_indexscan = on;
 			EXECUTE format('SELECT count(*), count(DISTINCT id), count(*) FILTER (WHERE d < before - 1e-5),
-					count(*) FILTER (WHERE id > $3 OR id %% $2 <> 0 OR v <> vec(n, vector_dims(v)) OR d IS DISTINCT FROM v <-> $1)
+					count(*) FILTER (WHERE id > $3 OR id %% $2 <> 0 OR (%2$s) IS NOT TRUE OR v <> vec(n, vector_dims(v)) OR d IS DISTINCT FROM v <-> $1)
 				FROM (SELECT *, lag(d) OVER (ORDER BY r) AS before FROM (
 					SELECT *, row_number() OVER () AS r FROM (
-						SELECT *, v <-> $1 AS d FROM %s WHERE id %% $2 = 0 ORDER BY v <-> $1 LIMIT $4) a) b) c', tab)
+						SELECT *, v <-> $1 AS d FROM %1$s WHERE id %% $2 = 0 AND %2$s ORDER BY v <-> $1 LIMIT $4) a) b) c', tab, condition)
 				INTO nrows, once, falls, wrong USING q, part, never, k;
 			SET LOCAL enable_seqscan = on;
 			SET LOCAL enable_indexscan = off;
-			EXECUTE format('SELECT count(*) FROM %s WHERE id %% $1 = 0', tab) INTO total USING part;
+			EXECUTE format('SELECT count(*) FROM %s WHERE id %% $1 = 0 AND %s', tab, condition) INTO total USING part;
 			-- rows that were found late come last; where many are wanted, that may be soon
 			IF nrows <> once OR wrong > 0 OR nrows <> least(k, total) OR falls > (CASE WHEN k > least(40, total / 4) THEN 1 ELSE 0 END) THEN
-				RAISE EXCEPTION 'search for % gave % rows of %, % distinct, % wrong, % falls', k, nrows, total, once, wrong, falls;
+				RAISE EXCEPTION 'search for % where % gave % rows of %, % distinct, % wrong, % falls', k, condition, nrows, total, once, wrong, falls;
 			END IF;
 			RETURN 'right';
 		END $$;
@@ -201,26 +203,30 @@ sub with_index
 	return $node->safe_psql('postgres', "$off $query");
 }
 
-# Every id that the index has for a table, in order of distance from a vector
+# Every id that the index has for a table, or those that meet a condition, in order of
+# distance from a vector
 sub ids_by_index
 {
-	my ($node, $table, $query) = @_;
-	return [ split /\n/, with_index($node, "SELECT id FROM $table ORDER BY v <-> $query") ];
+	my ($node, $table, $query, $condition) = @_;
+	$condition //= 'true';
+	return [ split /\n/, with_index($node, "SELECT id FROM $table WHERE $condition ORDER BY v <-> $query") ];
 }
 
 sub ids_by_seqscan
 {
-	my ($node, $table) = @_;
+	my ($node, $table, $condition) = @_;
+	$condition //= 'true';
 	return [ split /\n/, $node->safe_psql('postgres',
-		"SET enable_indexscan = off; SET enable_indexonlyscan = off; SET enable_bitmapscan = off; SELECT id FROM $table") ];
+		"SET enable_indexscan = off; SET enable_indexonlyscan = off; SET enable_bitmapscan = off; SELECT id FROM $table WHERE $condition") ];
 }
 
-# Does a full scan of the index give the table's rows, each once?
+# Does a full scan of the index give the table's rows, or those that meet a
+# condition, each once?
 sub same_ids
 {
-	my ($node, $table, $query, $name) = @_;
-	my $indexed = ids_by_index($node, $table, $query);
-	my $stored = ids_by_seqscan($node, $table);
+	my ($node, $table, $query, $name, $condition) = @_;
+	my $indexed = ids_by_index($node, $table, $query, $condition);
+	my $stored = ids_by_seqscan($node, $table, $condition);
 	my %index_has = map { $_ => 1 } @$indexed;
 	my %table_has = map { $_ => 1 } @$stored;
 	my @lost = grep { !$index_has{$_} } @$stored;
