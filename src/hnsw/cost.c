@@ -151,7 +151,7 @@ vxcostestimate(PlannerInfo *root, IndexPath *path, double loop_count,
 	*selectivity = 1;
 	*correlation = 0;
 	*pages = info->pages;
-	if (path->indexorderbys == NIL)
+	if (list_length(path->indexorderbys) != 1)
 	{
 		*startup = *total = get_float8_infinity();
 		VxDisablePath(path);
