@@ -69,6 +69,9 @@ SET enable_seqscan = off;
 SELECT pg_temp.chosen('SELECT id FROM t WHERE v <-> ' || :'q' || ' < 1');
 SELECT pg_temp.chosen('SELECT id FROM t ORDER BY v <=> ' || :'q' || ' LIMIT 10');
 RESET enable_seqscan;
+-- nor by two distances
+SELECT pg_temp.chosen('SELECT id FROM t ORDER BY v <-> ' || :'q' || ', v <-> pg_temp.vec(2, 100) LIMIT 10');
+SELECT count(*) FROM (SELECT id FROM t ORDER BY v <-> :q, v <-> pg_temp.vec(2, 100) LIMIT 10) s;
 
 -- filters: few survivors are better sorted, many are better found in passing
 SELECT pg_temp.chosen('SELECT id FROM t WHERE id = 5 ' || :'near' || ' LIMIT 10');

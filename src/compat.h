@@ -15,6 +15,8 @@
 #error "vectorx needs PostgreSQL 15 or later"
 #endif
 
+#include "nodes/tidbitmap.h"
+
 /* 16 took the access macros of varlena out of postgres.h */
 #if PG_VERSION_NUM >= 160000
 #include "varatt.h"
@@ -148,6 +150,97 @@
 #define VxSetCanBuildParallel(am) ((am)->amcanbuildparallel = true)
 #else
 #define VxSetCanBuildParallel(am) ((void) (am))
+#endif
+
+/*
+ * Read a TID bitmap, page after page in order, also several times; while it is
+ * read nothing may be added.  It has no rows on a page that is lossy.
+ */
+typedef struct VxBitmapReader
+{
+	BlockNumber block;
+	bool		lossy;
+	int			noffsets;
+	const OffsetNumber *offsets;
+#if PG_VERSION_NUM >= 180000
+	TBMPrivateIterator *iterator;
+	OffsetNumber room[TBM_MAX_TUPLES_PER_PAGE];
+#else
+	TBMIterator *iterator;
+#endif
+} VxBitmapReader;
+
+static inline void
+VxBitmapReaderInit(VxBitmapReader *reader, TIDBitmap *bitmap)
+{
+#if PG_VERSION_NUM >= 180000
+	reader->iterator = tbm_begin_private_iterate(bitmap);
+	reader->offsets = reader->room;
+#else
+	reader->iterator = tbm_begin_iterate(bitmap);
+#endif
+}
+
+static inline bool
+VxBitmapReaderNext(VxBitmapReader *reader)
+{
+#if PG_VERSION_NUM >= 180000
+	TBMIterateResult page;
+
+	if (!tbm_private_iterate(reader->iterator, &page))
+		return false;
+	reader->block = page.blockno;
+	reader->lossy = page.lossy;
+	reader->noffsets = page.lossy ? 0 :
+		tbm_extract_page_tuple(&page, reader->room, TBM_MAX_TUPLES_PER_PAGE);
+#else
+	TBMIterateResult *page = tbm_iterate(reader->iterator);
+
+	if (page == NULL)
+		return false;
+	reader->block = page->blockno;
+	reader->lossy = page->ntuples < 0;
+	reader->noffsets = Max(page->ntuples, 0);
+	reader->offsets = page->offsets;
+#endif
+	return true;
+}
+
+static inline void
+VxBitmapReaderEnd(VxBitmapReader *reader)
+{
+#if PG_VERSION_NUM >= 180000
+	tbm_end_private_iterate(reader->iterator);
+#else
+	tbm_end_iterate(reader->iterator);
+#endif
+}
+
+/* Begin the scan of an index scan's node; needs access/genam.h */
+#if PG_VERSION_NUM >= 180000
+#define VxBeginIndexScan(node, heap, snapshot) \
+	index_beginscan(heap, (node)->iss_RelationDesc, snapshot, &(node)->iss_Instrument, \
+					(node)->iss_NumScanKeys, (node)->iss_NumOrderByKeys)
+#else
+#define VxBeginIndexScan(node, heap, snapshot) \
+	index_beginscan(heap, (node)->iss_RelationDesc, snapshot, \
+					(node)->iss_NumScanKeys, (node)->iss_NumOrderByKeys)
+#endif
+
+/* Choose the kind of slot that a custom scan returns, before it is set up (16 on) */
+#if PG_VERSION_NUM >= 160000
+#define VxSetSlotOps(css, ops) ((css)->slotOps = (ops))
+#else
+#define VxSetSlotOps(css, ops) ((void) (css))
+#endif
+
+/* Where EXPLAIN's state and its functions are declared */
+#if PG_VERSION_NUM >= 180000
+#define VX_EXPLAIN_STATE_H "commands/explain_state.h"
+#define VX_EXPLAIN_FORMAT_H "commands/explain_format.h"
+#else
+#define VX_EXPLAIN_STATE_H "commands/explain.h"
+#define VX_EXPLAIN_FORMAT_H "commands/explain.h"
 #endif
 
 #endif							/* VX_COMPAT_H */

@@ -11,7 +11,7 @@
 #include "utils/guc.h"
 
 #include "compat.h"
-#include "hnsw/hnsw.h"
+#include "hnsw/bitmapscan.h"
 #include "inject.h"
 #include "kernels/kernels.h"
 
@@ -57,5 +57,7 @@ _PG_init(void)
 	VX_INJECTION_INIT();
 	VxHnswInit();
 	VxPlannerInit();
+	VxPathsInit();
+	VxBitmapScanInit();
 	MarkGUCPrefixReserved("vectorx");
 }

@@ -12,6 +12,7 @@
 #include "utils/array.h"
 
 #include "hnsw/hnsw.h"
+#include "hnsw/tidset.h"
 
 /* Strategy numbers of filter operators; the first five are B-tree's */
 #define VX_STRATEGY_OVERLAPS 6
@@ -66,6 +67,7 @@ struct VxFilter
 	bool		lossy;			/* a row that passes must be looked at again */
 	int			ntests;
 	VxTest	   *tests;
+	const VxTidSet *tids;		/* rows to choose from, or NULL */
 };
 
 extern void VxAttrsFromIndex(Relation index, VxMetaPage meta);

@@ -29,6 +29,7 @@
 #include "utils/selfuncs.h"
 
 #include "compat.h"
+#include "hnsw/bitmapscan.h"
 #include "hnsw/search.h"
 
 /*
@@ -42,6 +43,12 @@
 #define VISIT_TUPLES (VX_VISIT_TIME / 10)
 #define VISIT_BYTE_OPERATORS (VX_VISIT_BYTE_TIME / 2.5)
 #define PASS_BY_TUPLES (VX_PASS_BY_TIME / 10)
+
+/* Cost of each row when a bitmap becomes a set, in units of cpu_operator_cost */
+#define SET_COST 1
+
+/* Cost of having two plans at hand, in units of cpu_tuple_cost */
+#define SETUP_TUPLES 20
 
 typedef struct VxCostInput
 {
@@ -139,6 +146,47 @@ operator_cost(PlannerInfo *root, IndexPath *path)
 	return cost.per_tuple;
 }
 
+/* What an index and a query are to the estimates, but for the share that passes */
+static void
+fill_input(PlannerInfo *root, IndexPath *path, VxCostInput *in)
+{
+	IndexOptInfo *info = path->indexinfo;
+
+	in->rows = Max(info->tuples, 1);
+	in->pages = Max(info->pages, 1);
+	in->vector_cost = operator_cost(root, path);
+	if (info->hypothetical)
+	{
+		in->m = VX_DEFAULT_M;
+		in->node_pages = in->pages / 6;
+		in->vector_pages = 1;
+		in->visit_cost = 2 * VISIT_TUPLES * cpu_tuple_cost;
+	}
+	else
+	{
+		Relation	index = index_open(info->indexoid, NoLock);
+		const VxIndex *ix = VxGetIndex(index);
+
+		in->m = ix->m;
+		in->node_pages = VxStripeCount(ix, info->pages);
+		in->vector_pages = (double) ix->vector_pages / ix->slots_per_page;
+		in->visit_cost = VISIT_TUPLES * cpu_tuple_cost +
+			VISIT_BYTE_OPERATORS * cpu_operator_cost * ix->codec.nbytes;
+		index_close(index, NoLock);
+	}
+}
+
+/* Cost of a search, by the share of rows that passes and the rows wanted of them */
+static void
+search_cost(const VxCostInput *in, Cost *startup, Cost *total)
+{
+	double		ef = Max(in->wanted, vx_ef_search);
+
+	*startup = walk_cost(in, ef) +
+		rank_cost(in, Min(in->rows * in->share, in->wanted + vx_ef_search / 2.0));
+	*total = *startup + flat_cost(in) + rank_cost(in, in->rows * in->share - in->wanted);
+}
+
 void
 vxcostestimate(PlannerInfo *root, IndexPath *path, double loop_count,
 			   Cost *startup, Cost *total, Selectivity *selectivity,
@@ -146,46 +194,68 @@ vxcostestimate(PlannerInfo *root, IndexPath *path, double loop_count,
 {
 	IndexOptInfo *info = path->indexinfo;
 	VxCostInput in;
-	double		ef;
 
 	*selectivity = 1;
 	*correlation = 0;
 	*pages = info->pages;
-	if (path->indexorderbys == NIL)
+	if (list_length(path->indexorderbys) != 1)
 	{
 		*startup = *total = get_float8_infinity();
 		VxDisablePath(path);
 		return;
 	}
 
-	in.rows = Max(info->tuples, 1);
-	in.pages = Max(info->pages, 1);
-	in.vector_cost = operator_cost(root, path);
-	if (info->hypothetical)
-	{
-		in.m = VX_DEFAULT_M;
-		in.node_pages = in.pages / 6;
-		in.vector_pages = 1;
-		in.visit_cost = 2 * VISIT_TUPLES * cpu_tuple_cost;
-	}
-	else
-	{
-		Relation	index = index_open(info->indexoid, NoLock);
-		const VxIndex *ix = VxGetIndex(index);
-
-		in.m = ix->m;
-		in.node_pages = VxStripeCount(ix, info->pages);
-		in.vector_pages = (double) ix->vector_pages / ix->slots_per_page;
-		in.visit_cost = VISIT_TUPLES * cpu_tuple_cost +
-			VISIT_BYTE_OPERATORS * cpu_operator_cost * ix->codec.nbytes;
-		index_close(index, NoLock);
-	}
+	fill_input(root, path, &in);
 	in.share = filter_share(root, path);
 	in.wanted = rows_wanted(root, path, &in);
 	*selectivity = in.share;
+	search_cost(&in, startup, total);
+}
 
-	ef = Max(in.wanted, vx_ef_search);
-	*startup = walk_cost(&in, ef) +
-		rank_cost(&in, Min(in.rows * in.share, in.wanted + vx_ef_search / 2.0));
-	*total = *startup + flat_cost(&in) + rank_cost(&in, in.rows * in.share - in.wanted);
+/*
+ * Cost of a search among the rows of a bitmap, or of ranking them all, whichever
+ * is less: that is decided when their number is known.  A condition may be both
+ * in the bitmap and in the index; that no more pass than the query returns, and
+ * no less, is then all that is known.
+ */
+void
+VxCostBitmapScan(PlannerInfo *root, BitmapHeapPath *bitmap, IndexPath *ordered,
+				 Cost *startup, Cost *total)
+{
+	RelOptInfo *rel = ordered->path.parent;
+	VxCostInput in;
+	Cost		bitmap_cost;
+	Selectivity bitmap_share;
+	QualCost	qual;
+	double		rows;
+	double		pages;
+	double		pulled;			/* share of what the search would return */
+	Cost		exact;
+	Cost		set;
+
+	cost_bitmap_tree_node(bitmap->bitmapqual, &bitmap_cost, &bitmap_share);
+	rows = clamp_row_est(bitmap_share * rel->tuples);
+	fill_input(root, ordered, &in);
+	in.share = filter_share(root, ordered) * bitmap_share;
+	in.share = Min(Max(Max(in.share, rel->rows / Max(rel->tuples, 1)), 1 / in.rows), 1);
+	in.wanted = rows_wanted(root, ordered, &in);
+
+	/*
+	 * A bitmap heap scan.  The planner adds the cost of distances, as they are in
+	 * the target list; without that of sorting, a plan that does the same but
+	 * cannot do otherwise is not preferred, unless it is for a row or two.
+	 */
+	exact = bitmap->path.total_cost + SETUP_TUPLES * cpu_tuple_cost;
+
+	/* a set of the bitmap's rows, a search, and the table's rows that it returns */
+	cost_qual_eval(&qual, rel->baserestrictinfo, root);
+	pages = index_pages_fetched(in.rows * in.share, rel->pages, ordered->indexinfo->pages, root);
+	search_cost(&in, startup, total);
+	set = bitmap_cost + rows * SET_COST * cpu_operator_cost;
+	*startup += set + qual.startup;
+	*total += set + qual.startup + pages * random_page_cost +
+		in.rows * in.share * (cpu_tuple_cost + qual.per_tuple);
+	pulled = in.wanted / Max(in.rows * in.share, 1);
+	if (exact < *startup + (*total - *startup) * Min(pulled, 1))
+		*startup = *total = exact;
 }

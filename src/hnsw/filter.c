@@ -9,6 +9,9 @@
  * that cannot be made from what is stored is left to the executor, to which the
  * row is then handed as one to be looked at again.
  *
+ * A set of heap TIDs that the rows must be in, from other indexes of the table,
+ * may come with them (bitmapscan.c).
+ *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
@@ -443,7 +446,8 @@ VxFilterSlot(const VxFilter *filter, const VxNodeSlotData *slot)
 	for (int i = 0; i < filter->ntests; i++)
 		if (!attrs_pass(&filter->tests[i], attrs))
 			return false;
-	return !filter->never;
+	return !filter->never &&
+		(filter->tids == NULL || VxTidSetHas(filter->tids, &slot->tid));
 }
 
 /* A range of numbers of one width, over a page */
@@ -499,4 +503,8 @@ VxFilterPage(const VxFilter *filter, const VxIndex *ix, Page page, bool *pass)
 		test_page(&filter->tests[i], attrs, (Size) ix->slot_size, ix->slots_per_page, pass);
 	if (filter->never)
 		memset(pass, false, sizeof(bool) * (Size) ix->slots_per_page);
+	if (filter->tids)
+		for (int s = 0; s < ix->slots_per_page; s++)
+			pass[s] = pass[s] &&
+				VxTidSetHas(filter->tids, &((VxNodeSlot) VxPageSlot(ix, page, s))->tid);
 }

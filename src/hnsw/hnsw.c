@@ -24,6 +24,7 @@ int			vx_ef_search = VX_DEFAULT_EF_SEARCH;
 int			vx_iterative_scan = VX_ITERATIVE_STRICT;
 int			vx_max_scan_tuples = INT_MAX;
 double		vx_scan_mem_multiplier = 1;
+bool		vx_enable_bitmap_filter = true;
 
 static relopt_kind vx_relopt_kind;
 
@@ -172,6 +173,10 @@ VxHnswInit(void)
 							 "Sets the multiple of work_mem that a search may use.",
 							 NULL, &vx_scan_mem_multiplier, 1, 1, 1000,
 							 PGC_USERSET, 0, NULL, NULL, NULL);
+	DefineCustomBoolVariable("hnsw.enable_bitmap_filter",
+							 "Enables the planner's use of other indexes' bitmaps to filter searches.",
+							 NULL, &vx_enable_bitmap_filter, true,
+							 PGC_USERSET, GUC_EXPLAIN, NULL, NULL, NULL);
 	MarkGUCPrefixReserved("hnsw");
 }
 

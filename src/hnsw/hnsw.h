@@ -47,6 +47,7 @@ extern int	vx_ef_search;
 extern int	vx_iterative_scan;
 extern int	vx_max_scan_tuples;
 extern double vx_scan_mem_multiplier;
+extern bool vx_enable_bitmap_filter;
 
 /* Reloptions, as amoptions stores them */
 typedef struct VxOptions
@@ -640,5 +641,6 @@ extern bool vxvalidate(Oid opclass);
 
 extern void VxHnswInit(void);
 extern void VxPlannerInit(void);
+extern void VxPathsInit(void);
 
 #endif							/* VX_HNSW_H */

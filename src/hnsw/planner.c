@@ -27,7 +27,7 @@
 #include "utils/syscache.h"
 
 #include "compat.h"
-#include "hnsw/hnsw.h"
+#include "hnsw/bitmapscan.h"
 
 static planner_hook_type prev_planner_hook;
 
@@ -59,15 +59,18 @@ null_like(const Expr *expr)
 								  exprCollation((const Node *) expr));
 }
 
-/* Replace the unused ordering expressions of an index scan */
+/*
+ * Replace the unused ordering expressions of a plan whose rows come from an index
+ * scan
+ */
 static void
-drop_junk_distances(IndexScan *scan)
+drop_junk_distances(Plan *plan, IndexScan *scan)
 {
 	ListCell   *lc;
 
 	if (scan->indexorderbyorig == NIL || !is_hnsw_index(scan->indexid))
 		return;
-	foreach(lc, scan->scan.plan.targetlist)
+	foreach(lc, plan->targetlist)
 	{
 		TargetEntry *entry = lfirst_node(TargetEntry, lc);
 
@@ -84,7 +87,9 @@ simplify_plan(Plan *plan, bool top)
 	if (plan == NULL)
 		return;
 	if (top && IsA(plan, IndexScan))
-		drop_junk_distances((IndexScan *) plan);
+		drop_junk_distances(plan, (IndexScan *) plan);
+	if (top && VxBitmapScanIndex(plan) != NULL)
+		drop_junk_distances(plan, VxBitmapScanIndex(plan));
 	if (IsA(plan, Append))
 		foreach(lc, ((Append *) plan)->appendplans)
 			simplify_plan(lfirst(lc), false);

@@ -169,6 +169,23 @@ flat_is_cheaper(const VxSearch *search, double nread)
 }
 
 /*
+ * The time, in nanoseconds and in memory, that it takes to find the first rows
+ * by walk or by flat pass, if so large a share of the nodes passes a filter and
+ * those are anywhere.
+ */
+double
+VxSearchTime(const VxIndex *ix, double nodes, double share)
+{
+	double		beam = vx_ef_search / Max(share, 1 / Max(nodes, 1));
+	double		visits = VX_VISITS_FACTOR * ix->m * pow(beam, VX_VISITS_POWER);
+	double		visit_time = VX_VISIT_TIME + VX_VISIT_BYTE_TIME * ix->codec.nbytes;
+
+	return Min(Min(visits, nodes) * visit_time,
+			   FIRST_CHECK * visit_time +
+			   nodes * (VX_PASS_BY_TIME + share * visit_time * VX_ESTIMATE_SHARE));
+}
+
+/*
  * Walk level 0, up to max_visits.  A filtered walk looks from time to time
  * whether it gets anywhere.
  */
@@ -614,6 +631,7 @@ typedef struct VxScanState
 	VxSearch   *search;
 	MemoryContext filter_context;	/* of the filter; reset by every scan */
 	VxFilter   *filter;
+	const VxTidSet *tids;		/* rows to search among, or NULL for all */
 	bool		started;
 	BlockNumber table_blocks;	/* TIDs below need no look at the table */
 } VxScanState;
@@ -674,6 +692,27 @@ check_keys(IndexScanDesc scan)
 				 errhint("amvalidate() checks operator classes.")));
 }
 
+/*
+ * Have a scan that has not returned a row since it was last begun search among
+ * some rows only, also when it is begun again.  The set must stay until another
+ * is given.
+ */
+void
+VxScanAmong(IndexScanDesc scan, const VxTidSet *tids)
+{
+	((VxScanState *) scan->opaque)->tids = tids;
+}
+
+/* What a scan's search has done; nothing before the first row was asked for */
+const VxWalkStats *
+VxScanStats(IndexScanDesc scan)
+{
+	static const VxWalkStats nothing;
+	const VxScanState *state = scan->opaque;
+
+	return state->started ? VxSearchStats(state->search) : &nothing;
+}
+
 /* Start the search with the scan's order-by argument */
 static void
 start_scan(IndexScanDesc scan)
@@ -700,6 +739,12 @@ start_scan(IndexScanDesc scan)
 	old = MemoryContextSwitchTo(state->filter_context);
 	state->filter = VxFilterFromKeys(scan->indexRelation, state->ix, scan->keyData,
 									 scan->numberOfKeys);
+	if (state->tids)
+	{
+		if (state->filter == NULL)
+			state->filter = palloc0(sizeof(VxFilter));
+		state->filter->tids = state->tids;
+	}
 	MemoryContextSwitchTo(state->context);
 	if (state->search == NULL)
 		state->search = VxSearchBegin(scan->indexRelation, state->ix);

@@ -96,4 +96,9 @@ extern VxHit VxPopHit(VxSearch *search);
 /* flat.c */
 extern void VxFlatPass(VxSearch *search);
 
+/* scan.c */
+extern double VxSearchTime(const VxIndex *ix, double nodes, double share);
+extern void VxScanAmong(IndexScanDesc scan, const VxTidSet *tids);
+extern const VxWalkStats *VxScanStats(IndexScanDesc scan);
+
 #endif							/* VX_SEARCH_H */
