@@ -155,7 +155,7 @@ take_classes(const FilterData *data, Kind kind, double wanted, const float *quer
 	int			i;
 
 	filter->classes = 0;
-	for (i = 0; i < n && rows < wanted - 0.5; i++)
+	for (i = 0; i < n && (i == 0 || rows < wanted - 0.5); i++)
 	{
 		filter->classes |= UINT64_C(1) << ranked[i].class;
 		rows += (double) below_of(data, ranked[i].class)[RANDOM_RANGE];
@@ -245,11 +245,13 @@ classes_text(uint64_t classes, bool array, char *text, size_t size)
 	bool		first = true;
 	int			c;
 
+	if (array)
+		used += snprintf(text, size, "{");
 	for (c = 0; c < MAX_CLASSES; c++)
 	{
 		if ((classes >> c & 1) == 0)
 			continue;
-		used += snprintf(text + used, size - used, "%s%d", !array ? "" : first ? "{" : ",", c);
+		used += snprintf(text + used, size - used, "%s%d", first ? "" : ",", c);
 		first = false;
 	}
 	if (array)
