@@ -6,6 +6,7 @@
 #   make test                     every test, in private clusters
 #   make torture                  200 crashes under load, up to an hour
 #   make bench                    measure it, beside pgvector and hnswlib (bench/README)
+#   make bench-filter             searches with filters, beside pgvector
 
 EXTENSION = vectorx
 MODULE_big = vectorx
@@ -25,7 +26,7 @@ PG_CONFIG ?= pg_config
 PGXS := $(wildcard $(shell $(PG_CONFIG) --pgxs 2>/dev/null))
 
 # These install what is missing, so they must work before PGXS is there
-SCRIPTED = quickstart test torture bench
+SCRIPTED = quickstart test torture bench bench-filter
 
 ifneq ($(PGXS),)
 include $(PGXS)
@@ -50,6 +51,9 @@ test:
 bench:
 	@$(USER_PG_CONFIG) bash bench/run --out bench/results
 	@$(USER_PG_CONFIG) bash bench/run --out bench/results --data clustered-50000x768 --parts search,wal
+
+bench-filter:
+	@$(USER_PG_CONFIG) bash bench/run --out bench/results --data fashion --parts filter,tenants --queries 200 --rounds 3
 
 torture:
 	@VX_TORTURE=1 $(USER_PG_CONFIG) bash test/run tap 008_crash_loop

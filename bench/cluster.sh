@@ -31,12 +31,13 @@ graph_mb() {
 }
 
 # All tables and indexes, those that are filled by inserts too, and some room: what a
-# warm run reads must fit
+# warm run reads must fit.  The parts about filters have three more tables.
 needed_buffers_mb() {
-	local most
+	local most tables=4
 	most=$(awk '/^MemTotal/ { print int($2 / 1024 * 0.6) }' /proc/meminfo)
-	awk -v rows="$rows" -v dims="$dims" -v most="$most" 'BEGIN {
-		mb = int(4 * rows * (4 * dims * 2.7 + 500) / 1048576 + 256)
+	! wants filter "$parts" && ! wants tenants "$parts" || tables=7
+	awk -v tables=$tables -v rows="$rows" -v dims="$dims" -v most="$most" 'BEGIN {
+		mb = int(tables * rows * (4 * dims * 2.7 + 500) / 1048576 + 256)
 		print mb < most ? mb : most
 	}'
 }
@@ -109,7 +110,7 @@ note() { printf '%s' "$2" >"$state/$1"; }
 
 source_print() { (cd "$src" && find src sql/install vectorx.control -name "*.[ch]" -o -name "*.sql" -o -name "*.control" | LC_ALL=C sort | xargs md5sum | md5sum | cut -c1-32); }
 script_print() { (cd "$src" && cat sql/install/* vectorx.control | md5sum | cut -c1-32); }
-data_print() { { stat -c %s "$set.base"; tail -c 65536 "$set.base"; } | md5sum | cut -c1-32; }
+data_print() { { stat -c %s "$set.base"; tail -c 65536 "$set.base"; cat "$set.classes"; } | md5sum | cut -c1-32; }
 index_options() { echo "m = $m, ef_construction = $ef_construction"; }
 
 # ---- tables and indexes ----
@@ -129,9 +130,9 @@ ensure_rows() {
 	say "$system: $rows rows loaded in $(($(now) - t)) s"
 }
 
-# create_index_sql TABLE
+# create_index_sql TABLE [FILTER COLUMNS]
 create_index_sql() {
-	echo "CREATE INDEX $1_v_idx ON $1 USING hnsw (v vector_${metric}_ops) WITH ($(index_options))"
+	echo "CREATE INDEX $1_v_idx ON $1 USING hnsw (v vector_${metric}_ops${2:+, $2}) WITH ($(index_options))"
 }
 
 # ensure_index SYSTEM FINGERPRINT: with memory for all of it
@@ -147,17 +148,25 @@ ensure_index() {
 	prewarm "$system"
 }
 
-# prewarm SYSTEM [TABLE]: the table, its toast table and its index into shared buffers
+# with_tables TABLE: to begin a query with, where "tables" are it or its partitions
+with_tables() {
+	echo "WITH tables AS (SELECT relid FROM pg_partition_tree('$1') WHERE isleaf
+		UNION SELECT oid FROM pg_class WHERE oid = '$1'::regclass AND relkind = 'r')"
+}
+
+# prewarm SYSTEM [TABLE]: the table or its partitions, with toast tables and indexes, into
+# shared buffers
 prewarm() {
-	local table=${2:-items}
-	sql "$1" -o /dev/null -c "SELECT pg_prewarm(c.oid) FROM pg_class AS c
-		WHERE c.oid IN ('$table'::regclass, '${table}_v_idx'::regclass) OR
-			c.oid = (SELECT reltoastrelid FROM pg_class WHERE oid = '$table'::regclass)"
+	sql "$1" -o /dev/null -c "$(with_tables "${2:-items}")
+		SELECT pg_prewarm(oid) FROM pg_class WHERE oid IN (
+			SELECT relid FROM tables
+			UNION SELECT reltoastrelid FROM pg_class JOIN tables ON oid = relid
+			UNION SELECT indexrelid FROM pg_index JOIN tables ON indrelid = relid)"
 }
 
 # create_table SYSTEM TABLE
 create_table() {
-	sql "$1" -c "CREATE TABLE $2 (id int NOT NULL, v vector($dims) NOT NULL)" \
+	sql "$1" -c "CREATE TABLE $2 (id int NOT NULL, class int, r int, v vector($dims) NOT NULL)" \
 		-c "ALTER TABLE $2 SET (parallel_workers = $workers)"
 }
 

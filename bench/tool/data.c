@@ -1,6 +1,6 @@
 /*
  * data.c
- *		Files of vectors and of true neighbors, and the exact distance.
+ *		Files of vectors, of true neighbors and of classes, and the exact distance.
  *
  * Files are mapped, not read: a set may be larger than what several
  * programs could each hold a copy of.  Sizes in headers are checked against
@@ -19,6 +19,7 @@
 
 static const char vector_magic[8] = "vxvector";
 static const char truth_magic[8] = "vxtruth1";
+static const char class_magic[8] = "vxclass1";
 
 static const struct
 {
@@ -137,6 +138,37 @@ truth_open(const char *prefix, const Vectors *base, const Vectors *queries)
 	{
 		if (result.ids[i] < 0 || result.ids[i] >= base->rows)
 			die("\"%s\" names a row that does not exist", path);
+	}
+	return result;
+}
+
+/* The classes of these rows, and of the queries that go with them */
+Classes
+classes_open(const char *prefix, const Vectors *base)
+{
+	Classes		result;
+	const char *data;
+	int32_t		count;
+	size_t		size;
+	char		path[4096];
+	int64_t		i;
+
+	snprintf(path, sizeof(path), "%s.classes", prefix);
+	data = map_file(path, class_magic, &size);
+	memcpy(&count, data + 8, sizeof(count));
+	memcpy(&result.rows, data + 16, 8);
+	memcpy(&result.queries, data + 24, 8);
+	if (count < 1 || count > MAX_CLASSES || result.rows != base->rows ||
+		result.queries < 0 || result.queries > INT32_MAX)
+		die("\"%s\" is damaged, or of other data: remove it", path);
+	check_size(path, size, result.rows + result.queries, sizeof(int32_t));
+	result.count = count;
+	result.of_rows = (const int32_t *) (data + HEADER_SIZE);
+	result.of_queries = result.of_rows + result.rows;
+	for (i = 0; i < result.rows + result.queries; i++)
+	{
+		if (result.of_rows[i] < 0 || result.of_rows[i] >= count)
+			die("\"%s\" names a class that does not exist", path);
 	}
 	return result;
 }

@@ -323,29 +323,13 @@ true_limit(const Bench *bench, int64_t query, int k)
 	die("too few true neighbors are known for k = %d", k);
 }
 
-static bool
-seen_before(const int32_t *ids, int at)
-{
-	int			i;
-
-	for (i = 0; i < at; i++)
-	{
-		if (ids[i] == ids[at])
-			return true;
-	}
-	return false;
-}
-
 /* Rows of a query that are as near as the true k nearest */
 static int
 count_hits(const Bench *bench, const Cell *cell, int64_t query, int64_t *missing)
 {
 	const int32_t *ids = bench->ids + query * cell->k;
-	double		limit = true_limit(bench, query, cell->k);
-	int			hits = 0;
 	int			i;
 
-	limit += 1e-6 * (limit < 0 ? -limit : limit);
 	for (i = 0; i < cell->k; i++)
 	{
 		if (ids[i] < 0)
@@ -355,11 +339,9 @@ count_hits(const Bench *bench, const Cell *cell, int64_t query, int64_t *missing
 		}
 		if (ids[i] >= bench->base.rows || (bench->deleted && deleted_in_test(ids[i])))
 			die("%s returned row %d, which does not exist", cell->system->name, ids[i]);
-		if (exact_distance(bench->base.metric, bench->base.values + ids[i] * (int64_t) bench->base.dims,
-						   bench->queries.values + query * bench->queries.dims, bench->base.dims) <= limit)
-			hits += !seen_before(ids, i);
 	}
-	return hits;
+	return rows_within(&bench->base, bench->queries.values + query * bench->queries.dims, ids, cell->k,
+					   true_limit(bench, query, cell->k));
 }
 
 static void

@@ -7,7 +7,8 @@
  * Threads take blocks of queries.  A block's queries are compared with a row
  * while that is in the cache, in single precision; what is kept is a little
  * more than k, which is then ordered by exact_distance().  Rows of equal
- * distance come by id.
+ * distance come by id.  The same serves filters: of those, a query may have
+ * several, and its distance from a row is computed once for all of them.
  */
 #define _GNU_SOURCE
 #include <math.h>
@@ -39,10 +40,14 @@ typedef struct TruthJob
 {
 	Vectors		base;
 	Vectors		queries;
+	int64_t		nqueries;
 	int			k;
+	int			nfilters;
+	RowTest		passes;			/* NULL: every row passes */
+	const void *context;		/* for passes */
 	float	   *inverse_norms;	/* of the rows, for cosine */
-	int32_t    *ids;
-	double	   *distances;
+	int32_t    *ids;			/* nqueries * nfilters * k */
+	double	   *distances;		/* likewise */
 	atomic_long next;			/* the first query not yet taken */
 } TruthJob;
 
@@ -116,36 +121,47 @@ square_float(const float *a, const float *b, int dims)
 	return sum;
 }
 
-static void
-scan_block(TruthJob *job, int64_t first, int count, Heap *heaps)
+/* An order, at least: the distance less what does not depend on the row */
+static float
+float_distance(const TruthJob *job, int64_t query, int64_t row)
 {
 	int			dims = job->base.dims;
+	const float *a = job->base.values + row * dims;
+	const float *b = job->queries.values + query * dims;
+
+	if (job->base.metric == METRIC_L2)
+		return square_float(a, b, dims);
+	if (job->base.metric == METRIC_IP)
+		return -dot_float(a, b, dims);
+	return -dot_float(a, b, dims) * job->inverse_norms[row];
+}
+
+/* Offer each row to the heaps of a block's queries, one for each filter */
+static void
+scan_block(const TruthJob *job, int64_t first, int count, Heap *heaps)
+{
 	int64_t		row;
 	int			i;
+	int			f;
 
 	for (row = 0; row < job->base.rows; row++)
 	{
-		const float *vector = job->base.values + row * dims;
-
 		for (i = 0; i < count; i++)
 		{
-			const float *query = job->queries.values + (first + i) * dims;
-			Candidate	item;
+			Candidate	item = {float_distance(job, first + i, row), (int32_t) row};
 
-			item.id = (int32_t) row;
-			if (job->base.metric == METRIC_L2)
-				item.distance = square_float(vector, query, dims);
-			else if (job->base.metric == METRIC_IP)
-				item.distance = -dot_float(vector, query, dims);
-			else
-				item.distance = -dot_float(vector, query, dims) * job->inverse_norms[row];
-			heap_add(&heaps[i], item);
+			for (f = 0; f < job->nfilters; f++)
+			{
+				if (job->passes == NULL || job->passes(job->context, first + i, f, row))
+					heap_add(&heaps[i * job->nfilters + f], item);
+			}
 		}
 	}
 }
 
+/* Put what a heap has in order, to a place with room for k */
 static void
-finish_query(TruthJob *job, int64_t query, Heap *heap)
+finish_heap(const TruthJob *job, int64_t query, Heap *heap, int32_t *ids, double *distances)
 {
 	int			dims = job->base.dims;
 	int			i;
@@ -160,8 +176,8 @@ finish_query(TruthJob *job, int64_t query, Heap *heap)
 	qsort(heap->items, heap->count, sizeof(Candidate), compare_candidates);
 	for (i = 0; i < job->k; i++)
 	{
-		job->ids[query * job->k + i] = heap->items[i].id;
-		job->distances[query * job->k + i] = heap->items[i].distance;
+		ids[i] = i < heap->count ? heap->items[i].id : -1;
+		distances[i] = i < heap->count ? heap->items[i].distance : INFINITY;
 	}
 }
 
@@ -169,27 +185,30 @@ static void *
 truth_worker(void *argument)
 {
 	TruthJob   *job = argument;
-	Heap		heaps[BLOCK];
+	int			nheaps = BLOCK * job->nfilters;
+	Heap	   *heaps = allocate(nheaps, sizeof(Heap));
 	int64_t		first;
 	int			i;
 
-	for (i = 0; i < BLOCK; i++)
+	for (i = 0; i < nheaps; i++)
 	{
 		heaps[i].room = job->k + SPARE;
 		heaps[i].items = allocate(heaps[i].room, sizeof(Candidate));
 	}
-	while ((first = atomic_fetch_add(&job->next, BLOCK)) < job->queries.rows)
+	while ((first = atomic_fetch_add(&job->next, BLOCK)) < job->nqueries)
 	{
-		int			count = job->queries.rows - first < BLOCK ? (int) (job->queries.rows - first) : BLOCK;
+		int			count = job->nqueries - first < BLOCK ? (int) (job->nqueries - first) : BLOCK;
+		int64_t		at = first * job->nfilters * job->k;
 
-		for (i = 0; i < count; i++)
+		for (i = 0; i < nheaps; i++)
 			heaps[i].count = 0;
 		scan_block(job, first, count, heaps);
-		for (i = 0; i < count; i++)
-			finish_query(job, first + i, &heaps[i]);
+		for (i = 0; i < count * job->nfilters; i++, at += job->k)
+			finish_heap(job, first + i / job->nfilters, &heaps[i], job->ids + at, job->distances + at);
 	}
-	for (i = 0; i < BLOCK; i++)
+	for (i = 0; i < nheaps; i++)
 		free(heaps[i].items);
+	free(heaps);
 	return NULL;
 }
 
@@ -229,33 +248,93 @@ prepare_norms(TruthJob *job)
 	}
 }
 
+static void
+run_job(TruthJob *job)
+{
+	int			threads = processors();
+	pthread_t  *ids = allocate(threads, sizeof(pthread_t));
+	int			i;
+
+	prepare_norms(job);
+	for (i = 0; i < threads; i++)
+	{
+		if (pthread_create(&ids[i], NULL, truth_worker, job) != 0)
+			die("could not start a thread");
+	}
+	for (i = 0; i < threads; i++)
+		pthread_join(ids[i], NULL);
+	free(ids);
+	free(job->inverse_norms);
+}
+
+/*
+ * The k nearest of the rows that pass, for each of the first queries and each of
+ * its filters: ids and distances, both with room for nqueries * nfilters * k.
+ * Where fewer pass, ids are -1.
+ */
+void
+nearest_rows(const Vectors *base, const Vectors *queries, int64_t nqueries, int k,
+			 int nfilters, RowTest passes, const void *context,
+			 int32_t *ids, double *distances)
+{
+	TruthJob	job = {.base = *base,.queries = *queries,.nqueries = nqueries,.k = k,
+		.nfilters = nfilters,.passes = passes,.context = context,
+	.ids = ids,.distances = distances};
+
+	run_job(&job);
+}
+
+static bool
+seen_before(const int32_t *ids, int at)
+{
+	int			i;
+
+	for (i = 0; i < at; i++)
+	{
+		if (ids[i] == ids[at])
+			return true;
+	}
+	return false;
+}
+
+/*
+ * How many rows of an answer are as near as the farthest that belongs there: no
+ * farther than the limit, but for the server's rounding.  -1 is no row.
+ */
+int
+rows_within(const Vectors *base, const float *query, const int32_t *ids, int n, double limit)
+{
+	int			count = 0;
+	int			i;
+
+	limit += 1e-6 * (limit < 0 ? -limit : limit);
+	for (i = 0; i < n; i++)
+	{
+		if (ids[i] >= 0 &&
+			exact_distance(base->metric, base->values + ids[i] * (int64_t) base->dims, query, base->dims) <= limit)
+			count += !seen_before(ids, i);
+	}
+	return count;
+}
+
 int
 cmd_truth(int argc, char **argv)
 {
-	TruthJob	job = {0};
-	int			threads = processors();
-	pthread_t  *ids = allocate(threads, sizeof(pthread_t));
+	TruthJob	job = {.nfilters = 1};
 	size_t		entries;
-	int			i;
 
 	if (argc < 1)
 		die("truth PREFIX [K]");
 	job.base = vectors_open(argv[0], "base");
 	job.queries = vectors_open(argv[0], "query");
+	job.nqueries = job.queries.rows;
 	job.k = argc > 1 ? (int) parse_number(argv[1], 1, 10000) : 100;
 	if (job.base.dims != job.queries.dims || job.base.rows < job.k)
 		die("rows and queries of \"%s\" do not go together, or there are less than %d rows", argv[0], job.k);
 	entries = (size_t) job.queries.rows * job.k;
 	job.ids = allocate(entries, sizeof(int32_t));
 	job.distances = allocate(entries, sizeof(double));
-	prepare_norms(&job);
-	for (i = 0; i < threads; i++)
-	{
-		if (pthread_create(&ids[i], NULL, truth_worker, &job) != 0)
-			die("could not start a thread");
-	}
-	for (i = 0; i < threads; i++)
-		pthread_join(ids[i], NULL);
+	run_job(&job);
 	write_truth(&job, argv[0]);
 	return 0;
 }

@@ -154,6 +154,15 @@ deleted_in_test(int64_t id)
 	return ((uint32_t) id * UINT32_C(2654435761) >> 16) % 10 == 0;
 }
 
+/* A row's number from 0 to RANDOM_RANGE - 1, which has nothing to do with its vector */
+int
+random_attribute(int64_t id)
+{
+	uint64_t	state = (uint64_t) id;
+
+	return (int) (random_next(&state) % RANDOM_RANGE);
+}
+
 int
 compare_doubles(const void *a, const void *b)
 {
