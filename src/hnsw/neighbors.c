@@ -17,6 +17,39 @@
 
 #include "hnsw/hnsw.h"
 
+/* Candidates that are looked at together; see VxSelectNeighbors */
+#define WINDOW 32
+
+/* Candidates of a window that have not been struck out, nearest first */
+typedef struct VxWindow
+{
+	int			n;
+	int			left[WINDOW];
+	float		limit[WINDOW];	/* theirs: what is nearer strikes them out */
+} VxWindow;
+
+/* Drop what a neighbor strikes out of a window, but for the first "keep" */
+static void
+strike(VxWindow *w, int keep, int neighbor, VxDistancesFn distances, void *arg)
+{
+	float		dist[WINDOW];
+	int			kept = keep;
+
+	if (w->n == keep)
+		return;
+	distances(arg, neighbor, w->left + keep, w->n - keep, dist);
+	/* without a branch, which nobody could predict */
+	for (int i = keep; i < w->n; i++)
+	{
+		bool		stays = w->limit[i] < dist[i - keep];
+
+		w->left[kept] = w->left[i];
+		w->limit[kept] = w->limit[i];
+		kept += stays;
+	}
+	w->n = kept;
+}
+
 /*
  * Choose up to max neighbors among n candidates, which are sorted by their
  * distance from the node (algorithm 4 of the paper, without extension, but
@@ -26,50 +59,45 @@
  * ascending, and returns their number.
  *
  * Each neighbor taken strikes out at once all candidates that are nearer to it
- * than to the node.  That computes the same distances as asking for each
- * candidate in turn which neighbor strikes it out, but many in a call.
+ * than to the node, as many distances are had for less in one call.  That is
+ * done for a window of candidates after the other, since often there are max
+ * neighbors before all have been looked at.
  */
 int
 VxSelectNeighbors(const VxCandidate *candidates, int n, int max, int fill,
 				  VxDistancesFn distances, void *arg, int *selected)
 {
-	int			left[VX_MAX_CANDIDATES];	/* not struck out, ascending */
-	float		limit[VX_MAX_CANDIDATES];	/* theirs: what is nearer strikes them
-											 * out */
-	float		dist[VX_MAX_CANDIDATES];
 	bool		taken[VX_MAX_CANDIDATES];
-	int			nleft = n;
 	int			ntaken = 0;
+	VxWindow	w;
 
 	Assert(n <= VX_MAX_CANDIDATES);
-	for (int i = 0; i < n; i++)
-	{
-		left[i] = i;
-		limit[i] = VxStrikeLimit(candidates[i].dist);
-		taken[i] = n <= Min(max, fill);
-	}
 	if (n <= Min(max, fill))
-		nleft = 0;
-
-	while (nleft > 0 && ntaken < max)
 	{
-		int			first = left[0];
-		int			kept = 0;
-
-		taken[first] = true;
-		ntaken++;
-		distances(arg, first, left + 1, nleft - 1, dist);
-		/* without a branch, which nobody could predict */
-		for (int i = 1; i < nleft; i++)
-		{
-			bool		keep = limit[i] < dist[i - 1];
-
-			left[kept] = left[i];
-			limit[kept] = limit[i];
-			kept += keep;
-		}
-		nleft = kept;
+		for (int i = 0; i < n; i++)
+			selected[i] = i;
+		return n;
 	}
+	memset(taken, 0, sizeof(bool) * (Size) n);
+	for (int begin = 0; begin < n && ntaken < max; begin += WINDOW)
+	{
+		w.n = Min(n - begin, WINDOW);
+		for (int i = 0; i < w.n; i++)
+		{
+			w.left[i] = begin + i;
+			w.limit[i] = VxStrikeLimit(candidates[begin + i].dist);
+		}
+		for (int i = 0; i < ntaken; i++)
+			strike(&w, 0, selected[i], distances, arg);
+		for (int i = 0; i < w.n && ntaken < max; i++)
+		{
+			selected[ntaken++] = w.left[i];
+			taken[w.left[i]] = true;
+			strike(&w, i + 1, w.left[i], distances, arg);
+		}
+	}
+	if (ntaken >= fill)
+		return ntaken;
 
 	for (int i = 0; i < n && ntaken < fill; i++)
 	{
