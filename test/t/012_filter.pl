@@ -21,7 +21,7 @@ use VxTest;
 my $torture = $ENV{VX_TORTURE};
 my ($rounds, $conditions) = $torture ? (100, 200) : (6, 60);
 my $begin = time();
-seeded();
+random_seed();
 
 my $node = new_node('filter', "max_parallel_maintenance_workers = 2\nmin_parallel_table_scan_size = 0");
 $node->start;
