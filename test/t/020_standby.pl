@@ -61,6 +61,8 @@ SQL
 $primary->backup('backup');
 my $standby = PostgreSQL::Test::Cluster->new('standby');
 $standby->init_from_backup($primary, 'backup', has_streaming => 1);
+$_->append_conf('postgresql.conf', "primary_slot_name = 'slot'") foreach $primary, $standby;
+$primary->safe_psql('postgres', "SELECT pg_create_physical_replication_slot('slot', true)");
 $standby->start;
 
 # What the primary is loaded with, for so many seconds.  To truncate a table VACUUM would
@@ -221,13 +223,15 @@ foreach my $promotion (1 .. $promotions)
 		$node->append_conf('postgresql.conf', "wal_keep_size = 2GB\nwal_consistency_checking = 'generic'\nhot_standby_feedback = on");
 		$node->reload;
 	}
-	$primary->poll_query_until('postgres', 'SELECT backend_xmin IS NOT NULL FROM pg_stat_replication');
+	$primary->poll_query_until('postgres', 'SELECT xmin IS NOT NULL FROM pg_replication_slots') or die 'there is no feedback';
 	my $load = load($primary, 2);
 	my @readers = readers($standby, "promotion$promotion", 2000);
 	sleep(0.5 + rand 0.5);
 	my @scans = map { { table => $_, session => new_session($standby) } } qw(calm t);
 	begin_scan($_) foreach @scans;
 	$standby->promote;
+	$standby->safe_psql('postgres', "SELECT pg_create_physical_replication_slot('slot', true)");
+	$primary->safe_psql('postgres', "SELECT pg_drop_replication_slot('slot')");
 	end_scan($_, $name) foreach @scans;
 
 	my $more = load($standby, 1);
