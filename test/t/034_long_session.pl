@@ -30,7 +30,7 @@ CREATE INDEX wi ON w USING hnsw (v) WITH (m = 4, ef_construction = 16);
 CREATE TABLE memory (round int, what text, bytes bigint);
 CREATE TABLE done (searches bigint);
 CREATE VIEW now AS
-	SELECT concat_ws(' in ', name, parent) AS what, sum(total_bytes) AS bytes FROM pg_backend_memory_contexts GROUP BY 1
+	SELECT name AS what, sum(total_bytes) AS bytes FROM pg_backend_memory_contexts GROUP BY 1
 	UNION ALL SELECT 'process', 1024 * (regexp_match(pg_read_file('/proc/self/status'), 'RssAnon:\s+(\d+)'))[1]::bigint;
 SQL
 
