@@ -135,13 +135,37 @@ create_index_sql() {
 	echo "CREATE INDEX $1_v_idx ON $1 USING hnsw (v vector_${metric}_ops${2:+, $2}) WITH ($(index_options))"
 }
 
-# ensure_index SYSTEM FINGERPRINT: with memory for all of it
+# The same for the table with all rows, given up after $limit seconds; and was it?
+create_index_limited() { echo "SET statement_timeout = '${limit}s'; $(create_index_sql items)"; }
+timed_out() { grep -q 'statement timeout' "$work/notices"; }
+
+has_index() { [ "$(value "$1" "SELECT count(*) FROM pg_class WHERE relname = 'items_v_idx'")" = 1 ]; }
+
+# leave_out SYSTEM: its build was given up, so that there is nothing else to measure
+leave_out() {
+	local system left=
+	for system in ${systems//,/ }; do
+		[ "$system" = "$1" ] || left+=${left:+,}$system
+	done
+	systems=$left
+	say "$1: left out of all other parts, as its build was given up after $limit s" |
+		tee -a "$results/environment.txt" >&2
+	[ -n "$systems" ] || die "no system is left"
+}
+
+# ensure_index SYSTEM FINGERPRINT: with memory for all of it, or leave the system out
 ensure_index() {
 	local system=$1 print=$2 t
 	if ! known "$system.index" "$print"; then
 		rm -f "$state/$system.index"
 		t=$(now)
-		sql "$system" -c 'DROP INDEX IF EXISTS items_v_idx' -c "$(create_index_sql items)" -c CHECKPOINT
+		sql "$system" -c 'DROP INDEX IF EXISTS items_v_idx'
+		if ! timed "$system" "$(create_index_limited)"; then
+			timed_out || die "$system: the index could not be built"
+			leave_out "$system"
+			return
+		fi
+		sql "$system" -c CHECKPOINT
 		note "$system.index" "$print"
 		say "$system: index built in $(($(now) - t)) s"
 	fi

@@ -70,12 +70,12 @@ build_once() {
 	rm -f "$state/$system.index"
 	"$tool" memory "$(cluster_pid "$cluster")" >"$work/peak" &
 	watcher=$!
-	timed "$system" "SET maintenance_work_mem = '${mb}MB'; SET statement_timeout = '${limit}s'; $(create_index_sql items)" || failed=1
+	timed "$system" "SET maintenance_work_mem = '${mb}MB'; $(create_index_limited)" || failed=1
 	kill "$watcher"
 	wait "$watcher"
 	peak=$(cat "$work/peak")
 	if [ -n "$failed" ]; then
-		grep -q 'statement timeout' "$work/notices" || die "$system: the index could not be built"
+		timed_out || die "$system: the index could not be built"
 		echo "$system,$name,$mb,$round,,$peak,,,,,,,,"
 		say "  $system, maintenance_work_mem $mb MB: given up after $limit s" >&2
 		return
@@ -110,7 +110,11 @@ part_build() {
 		! wants hnswlib "$systems" || measure_hnswlib "$round"
 	done
 	for system in ${systems//,/ }; do
-		note "$system.index" "$(index_print "$system")"
+		if [ "$system" = hnswlib ] || has_index "$system"; then
+			note "$system.index" "$(index_print "$system")"
+		else
+			leave_out "$system"
+		fi
 	done
 } >"$results/build.csv"
 

@@ -69,6 +69,7 @@ VxAppendHit(VxSearch *search, double key, VxNodeId id, uint16 generation)
 	hit->generation = generation;
 	hit->exact = false;
 	hit->passes = true;
+	hit->asked = false;
 	return hit;
 }
 

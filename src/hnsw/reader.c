@@ -130,13 +130,16 @@ VxReadBuffer(Relation index, BlockNumber block)
  * is in shared buffers, its first bytes from memory, from an offset on.
  */
 static void
-prefetch_page(Relation index, BlockNumber block, Size offset)
+prefetch_page(VxReader *reader, BlockNumber block, Size offset)
 {
-	VxRemembered *entry = entry_of(index, block);
+	VxRemembered *entry = entry_of(reader->index, block);
 
 	if (entry->block != block || entry->buffer <= 0 || !used_often(entry->buffer))
 	{
-		entry->buffer = PrefetchBuffer(index, MAIN_FORKNUM, block).recent_buffer;
+		PrefetchBufferResult result = PrefetchBuffer(reader->index, MAIN_FORKNUM, block);
+
+		reader->missing |= result.initiated_io;
+		entry->buffer = result.recent_buffer;
 		entry->block = block;
 	}
 	if (entry->buffer > 0)
@@ -235,6 +238,7 @@ VxReaderPrefetch(VxReader *reader, uint32 stripe)
 		VxBufferHolds(reader, entry->buffer, block))
 		return;
 	result = PrefetchBuffer(reader->index, MAIN_FORKNUM, block);
+	reader->missing |= result.initiated_io;
 	entry->block = block;
 	entry->buffer = result.recent_buffer;
 }
@@ -325,6 +329,6 @@ VxPrefetchVector(VxReader *reader, VxNodeId id)
 	if (ix->codec.kind == VX_CODE_RAW)
 		return;
 	for (Size page_no = begin / VX_PAGE_BYTES; page_no <= last / VX_PAGE_BYTES; page_no++)
-		prefetch_page(reader->index, VxNodeBlock(ix, id) + 1 + (BlockNumber) page_no,
+		prefetch_page(reader, VxNodeBlock(ix, id) + 1 + (BlockNumber) page_no,
 					  page_no == begin / VX_PAGE_BYTES ? begin % VX_PAGE_BYTES : 0);
 }

@@ -33,6 +33,7 @@ struct VxReader
 	char	   *scratch;		/* copies of slots that were read under lock */
 	const VxFilter *filter;		/* of the search, or NULL */
 	float		near;			/* nodes nearer than this may be expanded soon */
+	bool		missing;		/* pages had to be asked for from disk */
 };
 
 /* A look at a page without pin or lock, to be confirmed afterwards */

@@ -42,8 +42,15 @@
 /* Visits after which a filtered walk looks for the first time at what it found */
 #define FIRST_CHECK 256
 
-/* Of this many hits the vectors are asked for at once */
+/*
+ * Of this many hits the vectors are fetched ahead when the walk stops; and if
+ * pages are not in shared buffers, of that many at a time.
+ */
 #define PREFETCH_VECTORS 16
+#define PREFETCH_MISSING 24
+
+/* Those are the least of so many hits on top of the heap */
+#define ASK_AMONG 256
 
 VxWalkStats VxLastScan;
 
@@ -113,6 +120,83 @@ queue_found(VxSearch *search, double bound)
 	search->queued = bound;
 }
 
+/* Ask for the page of the table that a hit's row is on, if it is one still */
+static void
+ask_for_row(VxSearch *search, const VxHit *hit)
+{
+	VxNodeSlotData slot;
+	BlockNumber block;
+
+	if (!hit->passes ||
+		!VxReadSlot(search->index, search->ix, hit->id, &slot, NULL, NULL) ||
+		slot.generation != hit->generation || !VxStateIsRow(slot.state))
+		return;
+	block = ItemPointerGetBlockNumberNoCheck(&slot.tid);
+	if (block < search->heap_blocks)
+		PrefetchBuffer(search->heap, MAIN_FORKNUM, block);
+}
+
+/*
+ * Pages are not in shared buffers: ask for those that the next hits need, so
+ * that they are read at the same time.  exact says which hits, and pages of the
+ * table or of vectors.
+ */
+static void
+ask_ahead(VxSearch *search, bool exact)
+{
+	int			next[PREFETCH_MISSING]; /* hits by key */
+	int			n = 0;
+
+	for (int i = 0; i < Min(search->nhits, ASK_AMONG); i++)
+	{
+		VxHit	   *hit = &search->hits[i];
+		int			j;
+
+		if (hit->exact != exact || hit->asked ||
+			(n == PREFETCH_MISSING && search->hits[next[n - 1]].key <= hit->key))
+			continue;
+		if (n < PREFETCH_MISSING)
+			n++;
+		for (j = n - 1; j > 0 && search->hits[next[j - 1]].key > hit->key; j--)
+			next[j] = next[j - 1];
+		next[j] = i;
+	}
+	for (int i = 0; i < n; i++)
+	{
+		search->hits[next[i]].asked = true;
+		if (exact)
+			ask_for_row(search, &search->hits[next[i]]);
+		else
+			VxPrefetchVector(search->walk.reader, search->hits[next[i]].id);
+	}
+}
+
+/*
+ * A row is about to be returned.  If its page of the table is not in shared
+ * buffers, those of the hits that will probably be next are not either, and are
+ * asked for.  So that a search that finds all in memory pays little, that is
+ * looked at for the first row only.
+ */
+static void
+ask_for_rows(VxSearch *search, const VxHit *hit, ItemPointer tid)
+{
+	BlockNumber block = ItemPointerGetBlockNumberNoCheck(tid);
+
+	if (search->heap == NULL)
+		return;
+	if (search->nreturned == 0)
+	{
+		/* a TID may be damaged, and a file that is not there cannot be read */
+		if (block >= RELSEG_SIZE && block >= RelationGetNumberOfBlocks(search->heap))
+			return;
+		search->rows_missing = PrefetchBuffer(search->heap, MAIN_FORKNUM, block).initiated_io;
+		if (search->rows_missing)
+			search->heap_blocks = RelationGetNumberOfBlocks(search->heap);
+	}
+	if (search->rows_missing && !hit->asked)
+		ask_ahead(search, true);
+}
+
 /*
  * Queue what a walk found.  Most of it lies beyond the beam and is not looked
  * at again unless many rows are wanted, so that is left for later.
@@ -123,8 +207,11 @@ queue_beam(VxSearch *search)
 	const VxWalk *walk = &search->walk;
 
 	queue_found(search, walk->bound);
-	for (int i = 0; i < Min(search->nhits, PREFETCH_VECTORS); i++)
-		VxPrefetchVector(walk->reader, search->hits[i].id);
+	if (walk->reader->missing)
+		ask_ahead(search, false);
+	else
+		for (int i = 0; i < Min(search->nhits, PREFETCH_VECTORS); i++)
+			VxPrefetchVector(walk->reader, search->hits[i].id);
 }
 
 /* May the search read all nodes, by its settings? */
@@ -354,10 +441,13 @@ rank_top(VxSearch *search)
 {
 	VxHit	   *top = &search->hits[0];
 
+	if (search->walk.reader->missing && !top->asked)
+		ask_ahead(search, false);
 	top->key = VxVectorDistance(search->walk.reader, top->id, search->vector,
 								search->scratch);
 	search->stats.vectors++;
 	top->exact = true;
+	top->asked = false;
 	VxSiftDown(search->hits, search->nhits, 0);
 }
 
@@ -548,7 +638,10 @@ VxSearchNext(VxSearch *search, ItemPointer tid, double *distance, VxNodeId *id)
 		*distance = hit.key;
 		*id = hit.id;
 		if (is_row)
+		{
 			VxIdSetAdd(&search->returned, hit.id);
+			ask_for_rows(search, &hit, tid);
+		}
 		if (is_row || next_in_chain(search, tid, id))
 		{
 			search->nreturned++;
@@ -599,6 +692,7 @@ VxSearchStart(VxSearch *search, const void *vector, const VxFilter *filter)
 	search->flat = false;
 	search->flat_more = false;
 	search->late_sorted = false;
+	search->rows_missing = false;
 	search->quota = search->ef;
 	search->step = Min(search->ef * 2, VX_MAX_EF_SEARCH);
 	search->nreturned = 0;
@@ -748,6 +842,8 @@ start_scan(IndexScanDesc scan)
 	MemoryContextSwitchTo(state->context);
 	if (state->search == NULL)
 		state->search = VxSearchBegin(scan->indexRelation, state->ix);
+	if (scan->heapRelation && scan->heapRelation->rd_rel->relam == HEAP_TABLE_AM_OID)
+		state->search->heap = scan->heapRelation;
 	if (scan->orderByData->sk_flags & SK_ISNULL)
 		VxSearchStart(state->search, NULL, state->filter);
 	else

@@ -32,8 +32,10 @@ typedef struct VxHit
 	double		key;			/* exact distance, or a lower bound of it */
 	VxNodeId	id;
 	uint16		generation;
-	bool		exact;			/* which of the two key is */
-	bool		passes;			/* the filter; else its chain may have rows */
+	bool		exact:1;		/* which of the two key is */
+	bool		passes:1;		/* the filter; else its chain may have rows */
+	bool		asked:1;		/* if exact, for the table's page; else for the
+								 * vector */
 } VxHit;
 
 struct VxSearch
@@ -45,6 +47,7 @@ struct VxSearch
 	VxQuery		query;
 	void	   *vector;			/* the query vector */
 	void	   *scratch;		/* a vector read for ranking */
+	Relation	heap;			/* the table, if its pages may be asked for */
 
 	/* settings, as of the start of this search */
 	const VxFilter *filter;		/* rows to be returned; NULL for all */
@@ -75,6 +78,8 @@ struct VxSearch
 	int			nlate;
 	int			max_late;
 	bool		late_sorted;	/* farthest first */
+	bool		rows_missing;	/* pages of the table are not in shared buffers */
+	BlockNumber heap_blocks;	/* of the table, then */
 
 	/* the chain of duplicates that is being returned */
 	VxNodeId	chain_head;

@@ -40,9 +40,9 @@
 
 /*
  * So many nodes are expanded together, since the slots that their links lead to
- * are fetched at the same time.  Measured, one: GloVe, ef 56, recall@10 .8936,
- * 102 us a query; Fashion-MNIST, ef 20, .9889, 48 us; two: .8949, 96 us; .9896,
- * 45 us; three: .8966, 96 us; .9910, 46 us; four: .8977, 100 us; .9909, 47 us.
+ * are fetched at the same time, from memory or from disk.  Measured, one: GloVe,
+ * ef 56, recall@10 .8936, 102 us a query; Fashion-MNIST, ef 20, .9889, 48 us; two:
+ * .8949, 96 us; .9896, 45 us; three: .8966, 96 us; .9910, 46 us.
  */
 #define EXPAND_TOGETHER 3
 
@@ -411,6 +411,7 @@ VxWalkReset(VxWalk *walk)
 	walk->error_sum = 0;
 	walk->nerrors = 0;
 	walk->slack = 0;
+	walk->reader->missing = false;
 	empty_beam(walk);
 }
 
@@ -719,16 +720,16 @@ next_node(VxWalk *walk, VxNodeId *id)
 }
 
 /*
- * Take the nearest nodes that are to be expanded, at most "most" of them, and
- * gather those of their links that have not been visited; returns their number.
+ * Take the nearest nodes that are to be expanded, and gather those of their
+ * links that have not been visited; returns their number.
  */
 static int
-gather_links(VxWalk *walk, int level, int most, VxNodeId *links)
+gather_links(VxWalk *walk, int level, VxNodeId *links)
 {
 	VxNodeId	id;
 	int			n = 0;
 
-	for (int i = 0; i < most && next_node(walk, &id); i++)
+	for (int i = 0; i < EXPAND_TOGETHER && next_node(walk, &id); i++)
 	{
 		int			nlinks = VxReadLinks(walk->reader, id, level, links + n, walk->stats);
 
@@ -761,9 +762,9 @@ VxWalkAdvance(VxWalk *walk, int level, int64 max_visits)
 		if (walk->nerrors > 0)
 			walk->slack = BEAM_SLACK * walk->error_sum / (float) walk->nerrors;
 		set_bound(walk);
-		n = gather_links(walk, level, EXPAND_TOGETHER, links);
-		n = VxVisitNodes(walk->reader, walk->query, links, n, visits,
-						 walk->stats, NULL, NULL);
+		n = gather_links(walk, level, links);
+		n = VxVisitNodes(walk->reader, walk->query, links, n, visits, walk->stats,
+						 NULL, NULL);
 		for (int i = 0; i < n; i++)
 			judge(walk, &visits[i]);
 	} while (walk->stats->hops > hops);
