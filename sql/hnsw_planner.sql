@@ -75,7 +75,7 @@ SELECT count(*) FROM (SELECT id FROM t ORDER BY v <-> :q, v <-> pg_temp.vec(2, 1
 
 -- filters: few survivors are better sorted, many are better found in passing
 SELECT pg_temp.chosen('SELECT id FROM t WHERE id = 5 ' || :'near' || ' LIMIT 10');
-SELECT pg_temp.chosen('SELECT id FROM t WHERE n = 5 ' || :'near' || ' LIMIT 10');
+SELECT pg_temp.chosen('SELECT id FROM t WHERE n = 5 ' || :'near' || ' LIMIT 10') IN ('Bitmap Heap Scan', 'Custom Scan') AS by_bitmap;
 SELECT pg_temp.chosen('SELECT id FROM t WHERE id < 50 ' || :'near' || ' LIMIT 10');
 SELECT pg_temp.chosen('SELECT id FROM t WHERE id < 10000 ' || :'near' || ' LIMIT 10');
 SELECT pg_temp.chosen('SELECT id FROM t WHERE n < 500 ' || :'near' || ' LIMIT 10');

@@ -73,30 +73,41 @@ COMMENT ON TYPE vector IS
 -- this was measured.  A distance of 768 dimensions took 41 times that for a
 -- vector within the row, and 325 times for one stored out of line, as vectors
 -- of more than some 500 dimensions are; 100 is between the two.  The other
--- functions that read every element are much the same.
+-- functions that read every element are much the same.  For distances, the
+-- support function tells the planner which of the two it is.
 --
+
+CREATE FUNCTION vectorx_distance_support(internal) RETURNS internal
+	AS 'MODULE_PATHNAME', 'vx_distance_support'
+	LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION vectorx_distance_support(internal) IS
+	'planner support: what a distance costs';
 
 CREATE FUNCTION l2_distance(vector, vector) RETURNS double precision
 	AS 'MODULE_PATHNAME', 'vx_l2_distance'
-	LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE COST 100;
+	LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE COST 100
+	SUPPORT vectorx_distance_support;
 COMMENT ON FUNCTION l2_distance(vector, vector) IS
 	'Euclidean distance';
 
 CREATE FUNCTION inner_product(vector, vector) RETURNS double precision
 	AS 'MODULE_PATHNAME', 'vx_inner_product'
-	LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE COST 100;
+	LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE COST 100
+	SUPPORT vectorx_distance_support;
 COMMENT ON FUNCTION inner_product(vector, vector) IS
 	'inner product';
 
 CREATE FUNCTION cosine_distance(vector, vector) RETURNS double precision
 	AS 'MODULE_PATHNAME', 'vx_cosine_distance'
-	LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE COST 100;
+	LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE COST 100
+	SUPPORT vectorx_distance_support;
 COMMENT ON FUNCTION cosine_distance(vector, vector) IS
 	'cosine distance: 1 - cosine similarity; NaN if a vector is zero';
 
 CREATE FUNCTION l1_distance(vector, vector) RETURNS double precision
 	AS 'MODULE_PATHNAME', 'vx_l1_distance'
-	LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE COST 100;
+	LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE COST 100
+	SUPPORT vectorx_distance_support;
 COMMENT ON FUNCTION l1_distance(vector, vector) IS
 	'taxicab distance';
 
@@ -104,13 +115,15 @@ COMMENT ON FUNCTION l1_distance(vector, vector) IS
 
 CREATE FUNCTION vector_l2_squared_distance(vector, vector) RETURNS double precision
 	AS 'MODULE_PATHNAME', 'vx_vector_l2_squared_distance'
-	LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE COST 100;
+	LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE COST 100
+	SUPPORT vectorx_distance_support;
 COMMENT ON FUNCTION vector_l2_squared_distance(vector, vector) IS
 	'squared Euclidean distance';
 
 CREATE FUNCTION vector_negative_inner_product(vector, vector) RETURNS double precision
 	AS 'MODULE_PATHNAME', 'vx_vector_negative_inner_product'
-	LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE COST 100;
+	LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE COST 100
+	SUPPORT vectorx_distance_support;
 COMMENT ON FUNCTION vector_negative_inner_product(vector, vector) IS
 	'implementation of <#> operator';
 

@@ -44,6 +44,9 @@
 #define VISIT_BYTE_OPERATORS (VX_VISIT_BYTE_TIME / 2.5)
 #define PASS_BY_TUPLES (VX_PASS_BY_TIME / 10)
 
+/* Cost of an exact distance, of vectors in the index, in units of cpu_operator_cost */
+#define DISTANCE_OPERATORS 100
+
 /* Cost of each row when a bitmap becomes a set, in units of cpu_operator_cost */
 #define SET_COST 1
 
@@ -136,25 +139,15 @@ rows_wanted(PlannerInfo *root, IndexPath *path, const VxCostInput *in)
 	return Min(passing, root->limit_tuples / Min(selectivity, 1));
 }
 
-/* Cost of evaluating the ordering operator once */
-static double
-operator_cost(PlannerInfo *root, IndexPath *path)
-{
-	QualCost	cost;
-
-	cost_qual_eval(&cost, path->indexorderbys, root);
-	return cost.per_tuple;
-}
-
 /* What an index and a query are to the estimates, but for the share that passes */
 static void
-fill_input(PlannerInfo *root, IndexPath *path, VxCostInput *in)
+fill_input(IndexPath *path, VxCostInput *in)
 {
 	IndexOptInfo *info = path->indexinfo;
 
 	in->rows = Max(info->tuples, 1);
 	in->pages = Max(info->pages, 1);
-	in->vector_cost = operator_cost(root, path);
+	in->vector_cost = DISTANCE_OPERATORS * cpu_operator_cost;
 	if (info->hypothetical)
 	{
 		in->m = VX_DEFAULT_M;
@@ -205,7 +198,7 @@ vxcostestimate(PlannerInfo *root, IndexPath *path, double loop_count,
 		return;
 	}
 
-	fill_input(root, path, &in);
+	fill_input(path, &in);
 	in.share = filter_share(root, path);
 	in.wanted = rows_wanted(root, path, &in);
 	*selectivity = in.share;
@@ -235,17 +228,19 @@ VxCostBitmapScan(PlannerInfo *root, BitmapHeapPath *bitmap, IndexPath *ordered,
 
 	cost_bitmap_tree_node(bitmap->bitmapqual, &bitmap_cost, &bitmap_share);
 	rows = clamp_row_est(bitmap_share * rel->tuples);
-	fill_input(root, ordered, &in);
+	fill_input(ordered, &in);
 	in.share = filter_share(root, ordered) * bitmap_share;
 	in.share = Min(Max(Max(in.share, rel->rows / Max(rel->tuples, 1)), 1 / in.rows), 1);
 	in.wanted = rows_wanted(root, ordered, &in);
 
 	/*
-	 * A bitmap heap scan.  The planner adds the cost of distances, as they are in
-	 * the target list; without that of sorting, a plan that does the same but
-	 * cannot do otherwise is not preferred, unless it is for a row or two.
+	 * A bitmap heap scan, and a distance of each row, to sort by.  A plan that does
+	 * the same but cannot do otherwise is not preferred, unless it is for a row or
+	 * two.
 	 */
-	exact = bitmap->path.total_cost + SETUP_TUPLES * cpu_tuple_cost;
+	cost_qual_eval(&qual, ordered->indexorderbys, root);
+	exact = bitmap->path.total_cost + SETUP_TUPLES * cpu_tuple_cost +
+		bitmap->path.rows * qual.per_tuple;
 
 	/* a set of the bitmap's rows, a search, and the table's rows that it returns */
 	cost_qual_eval(&qual, rel->baserestrictinfo, root);
