@@ -12,7 +12,7 @@
 # wait for; then by comparing a full scan of the index with the table, its recall
 # and size with those of a new one.
 #
-# VX_SECONDS is the length of the load, by default 20, or 300 with VX_TORTURE.
+# VX_SECONDS is the length of the load, by default 20, or 180 with VX_TORTURE.
 use strict;
 use warnings;
 use Test::More;
@@ -20,7 +20,7 @@ use IPC::Run;
 use PostgreSQL::Test::Utils;
 use VxTest;
 
-my $seconds = $ENV{VX_SECONDS} // ($ENV{VX_TORTURE} ? 300 : 20);
+my $seconds = $ENV{VX_SECONDS} // ($ENV{VX_TORTURE} ? 180 : 20);
 my $node = new_node('concurrency', "log_min_messages = warning\ndeadlock_timeout = 5s");
 $node->start;
 set_up($node);

@@ -15,7 +15,7 @@
 # the ledger, and each index with the table.
 #
 # VX_SEED repeats a sequence of decisions (not the moments), VX_CRASHES sets the
-# number of crashes.  With VX_TORTURE there are 200, in at most an hour.
+# number of crashes.  With VX_TORTURE there are 200, in at most half an hour.
 use strict;
 use warnings;
 use Test::More;
@@ -26,7 +26,7 @@ use PostgreSQL::Test::Utils;
 
 my $torture = $ENV{VX_TORTURE};
 my $cycles = $ENV{VX_CRASHES} // ($torture ? 200 : 25);
-my $time_limit = $torture ? 3500 : 140;
+my $time_limit = $torture ? 1800 : 140;
 my $dims = 24;
 my $writers = 3;
 my $range = 100_000_000;    # ids of a writer

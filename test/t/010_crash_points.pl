@@ -10,7 +10,7 @@
 # pages each, so that nearly every insertion extends the index.
 #
 # VX_SEED repeats the run.  The first crash at a point is the first time that it is
-# passed, others are later; with VX_TORTURE there are as many as eight minutes hold.
+# passed, others are later; with VX_TORTURE there are as many as four minutes hold.
 use strict;
 use warnings;
 use Test::More;
@@ -20,7 +20,7 @@ use VxTest;
 use PostgreSQL::Test::Utils;
 
 my $seed = $ENV{VX_SEED} // time() % 1_000_000_000;
-my $time_limit = $ENV{VX_TORTURE} ? 480 : 0;
+my $time_limit = $ENV{VX_TORTURE} ? 240 : 0;
 diag(sprintf 'VX_SEED=%d', $seed);
 srand($seed);
 

@@ -19,7 +19,7 @@ use PostgreSQL::Test::Utils;
 
 my $BLOCK = 8192;
 my $seed = $ENV{VX_SEED} // int(rand(2**31));
-my $cases = $ENV{VX_CASES} // ($ENV{VX_TORTURE} ? 6000 : 240);
+my $cases = $ENV{VX_CASES} // ($ENV{VX_TORTURE} ? 3000 : 240);
 my $per_batch = 120;
 my $timeout = 5 * slow();
 note("VX_SEED=$seed");

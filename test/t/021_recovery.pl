@@ -21,7 +21,7 @@ use VxTest;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 
-my $points = $ENV{VX_POINTS} // ($ENV{VX_TORTURE} ? 150 : 6);
+my $points = $ENV{VX_POINTS} // ($ENV{VX_TORTURE} ? 60 : 6);
 my $dir = PostgreSQL::Test::Utils::tempdir();
 my %dims = (t => 24, u => 7000);
 random_seed();
