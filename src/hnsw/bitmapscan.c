@@ -332,17 +332,13 @@ rank_row(VxBitmapScanState *state, int *max)
 		add_row(state, max, DatumGetFloat8(distance), &ss->ss_ScanTupleSlot->tts_tid);
 }
 
-/* Ask for blocks ahead of the one that is about to be read */
-static BlockNumber
-prefetch_blocks(VxBitmapScanState *state, BlockNumber next, int *ahead, int max)
+/* Ask for blocks up to "end" of which none before *asked need be asked for */
+static void
+ask_ahead(VxBitmapScanState *state, int64 *asked, int64 end)
 {
-	while (next != InvalidBlockNumber && *ahead < max)
-	{
-		(void) PrefetchBuffer(state->css.ss.ss_currentRelation, MAIN_FORKNUM, next);
-		(*ahead)++;
-		next = VxTidSetNextBlock(state->tids, next + 1);
-	}
-	return next;
+	for (; *asked < Min(end, state->tids->nblocks); (*asked)++)
+		(void) PrefetchBuffer(state->css.ss.ss_currentRelation, MAIN_FORKNUM,
+							  state->tids->blocks[*asked]);
 }
 
 /*
@@ -355,23 +351,21 @@ rank_rows(VxBitmapScanState *state)
 	ScanState  *ss = &state->css.ss;
 	Relation	heap = ss->ss_currentRelation;
 	IndexFetchTableData *fetch = table_index_fetch_begin(heap);
-	int			max_ahead = get_tablespace_io_concurrency(heap->rd_rel->reltablespace);
-	int			ahead = 0;
+	int			ahead = get_tablespace_io_concurrency(heap->rd_rel->reltablespace);
 	int			max = 64;
-	BlockNumber block = VxTidSetNextBlock(state->tids, 0);
-	BlockNumber next = block;
+	int64		asked = 0;
 	OffsetNumber offsets[MaxHeapTuplesPerPage];
 
 	MemoryContextReset(state->rows_context);
 	state->rows = MemoryContextAlloc(state->rows_context, sizeof(VxRankedRow) * (Size) max);
 	state->nrows = 0;
 	state->next = 0;
-	for (; block != InvalidBlockNumber; block = VxTidSetNextBlock(state->tids, block + 1))
+	for (int64 b = 0; b < state->tids->nblocks; b++)
 	{
+		BlockNumber block = state->tids->blocks[b];
 		int			n = VxTidSetOffsets(state->tids, block, offsets);
 
-		next = prefetch_blocks(state, next, &ahead, max_ahead);
-		ahead--;
+		ask_ahead(state, &asked, ahead > 0 ? b + 1 + ahead : 0);
 		for (int i = 0; i < n; i++)
 		{
 			ItemPointerData tid;

@@ -9,60 +9,55 @@
 #define VX_TIDSET_H
 
 #include "nodes/tidbitmap.h"
-#include "port/pg_bitutils.h"
 #include "storage/itemptr.h"
 
-/* 64 blocks of the table, from a multiple of 64 */
-typedef struct VxTidGroup
-{
-	uint64		present;		/* blocks with rows of the set */
-	uint64		lossy;			/* of these, blocks with all of their rows */
-	uint32		rank;			/* exact blocks in the groups before */
-} VxTidGroup;
+/* Blocks that share a chunk */
+#define VX_TIDSET_CHUNK 64
+
+/* Bitmaps of offsets that blocks may have in common */
+#define VX_TIDSET_NONE 0		/* of blocks that are not in the set */
+#define VX_TIDSET_ALL 1			/* of lossy blocks */
 
 typedef struct VxTidSet
 {
-	uint32		ngroups;
-	VxTidGroup *groups;
-	int			words;			/* of each exact block's bitmap */
-	uint64	   *offsets;		/* bitmaps of exact blocks, in order of blocks */
+	uint32		nchunks;		/* that blocks up to the last are in */
+	uint32	   *chunk_of;		/* where the bitmaps of a chunk's blocks are
+								 * noted; 0 for chunks without */
+	uint32	   *bitmap_of;		/* of each block of a noted chunk */
+	int			words;			/* of a bitmap */
+	uint64	   *bitmaps;
 	int64		ntids;			/* on exact blocks */
-	int64		nexact;			/* blocks */
-	int64		nlossy;
+	int64		nlossy;			/* blocks with all of their rows */
+	int64		nblocks;		/* of either kind */
+	BlockNumber *blocks;		/* ascending */
 } VxTidSet;
 
 extern VxTidSet *VxTidSetFromBitmap(TIDBitmap *bitmap);
-extern BlockNumber VxTidSetNextBlock(const VxTidSet *set, BlockNumber from);
 extern int	VxTidSetOffsets(const VxTidSet *set, BlockNumber block,
 							OffsetNumber *offsets);
 
-/* The bitmap of a block's offsets; the block must be present and exact */
-static inline const uint64 *
-VxTidSetWords(const VxTidSet *set, const VxTidGroup *group, uint64 bit)
+/* Which bitmap a block, which may be any, has */
+static inline uint32
+VxTidSetBitmapOf(const VxTidSet *set, BlockNumber block)
 {
-	int			before = pg_popcount64(group->present & ~group->lossy & (bit - 1));
+	uint32		chunk = block / VX_TIDSET_CHUNK;
 
-	return set->offsets + ((Size) group->rank + (Size) before) * (Size) set->words;
+	if (chunk >= set->nchunks)
+		return VX_TIDSET_NONE;
+	return set->bitmap_of[(Size) set->chunk_of[chunk] * VX_TIDSET_CHUNK +
+						  block % VX_TIDSET_CHUNK];
 }
 
 /* Is a TID, which may be anything, in the set? */
 static inline bool
 VxTidSetHas(const VxTidSet *set, const ItemPointerData *tid)
 {
-	BlockNumber block = ItemPointerGetBlockNumberNoCheck(tid);
+	uint32		bitmap = VxTidSetBitmapOf(set, ItemPointerGetBlockNumberNoCheck(tid));
 	OffsetNumber offset = ItemPointerGetOffsetNumberNoCheck(tid);
-	uint64		bit = UINT64CONST(1) << block % 64;
-	const VxTidGroup *group;
 
-	if (block / 64 >= set->ngroups)
-		return false;
-	group = &set->groups[block / 64];
-	if (!(group->present & bit))
-		return false;
-	if (group->lossy & bit)
-		return true;
-	return offset / 64 < set->words &&
-		(VxTidSetWords(set, group, bit)[offset / 64] >> offset % 64 & 1) != 0;
+	if (offset / 64 >= set->words)
+		return bitmap == VX_TIDSET_ALL;
+	return (set->bitmaps[(Size) bitmap * (Size) set->words + offset / 64] >> offset % 64 & 1) != 0;
 }
 
 #endif							/* VX_TIDSET_H */
