@@ -189,15 +189,16 @@ work('cursor', "$off BEGIN; DECLARE c CURSOR FOR SELECT a.id FROM t a, t b, LATE
 my $size = $node->safe_psql('postgres', 'SELECT count(*) FROM t');
 work('INSERT', '', 'INSERT INTO t SELECT a.id, a.v + b.v FROM data a, data b');
 work('INSERT of duplicates', '', "INSERT INTO d SELECT i, '[1,1,2]' FROM generate_series(1, 10000000) i");
-work('UPDATE', '', 'UPDATE t SET v = v + v, id = id', undo => 'UPDATE t SET v = data.v FROM data WHERE t.id = data.id');
+work('UPDATE', '', 'UPDATE t SET v = v + v, id = id', undo => 'UPDATE t SET v = data.v FROM data WHERE t.id = data.id; VACUUM t; REINDEX INDEX ti');
 is($node->safe_psql('postgres', 'SELECT count(*) FROM t'), $size, 'no row was added');
 same_ids($node, 't', $query, 'the index has all rows');
 
 work('VACUUM', '', 'VACUUM (INDEX_CLEANUP on) t', within => 0.05, rounds => 2 * $rounds, phases => [ '', 'vacuuming indexes', 'cleaning up indexes' ],
 	prepare => 'DELETE FROM t WHERE id % 3 = 0; INSERT INTO t SELECT id, v + (SELECT v FROM data ORDER BY random() LIMIT 1) FROM data WHERE id % 3 = 0');
 same_ids($node, 't', $query, 'the index has all rows');
-$node->safe_psql('postgres', 'VACUUM (INDEX_CLEANUP on) t');
-is($node->safe_psql('postgres', "SELECT rows, dead FROM vectorx_index_info('ti')"), "$size|0", 'and VACUUM has nothing left to do');
+# without what was added, as the first of equal rows stays for the others
+$node->safe_psql('postgres', 'DELETE FROM t WHERE id % 3 = 0; VACUUM (INDEX_CLEANUP on) t');
+is($node->safe_psql('postgres', "SELECT rows = (SELECT count(*) FROM t), dead FROM vectorx_index_info('ti')"), 't|0', 'and VACUUM leaves nothing undone');
 
 work('vectorx_recall', '', "SELECT vectorx_recall('ti', 10, 4000) FROM generate_series(1, 100)");
 work('vectorx_index_info', '', "SELECT count(*) FROM generate_series(1, 100000) i, vectorx_index_info(CASE WHEN i > 0 THEN 'ti' END)");
