@@ -67,10 +67,10 @@ isolate=(unshare --mount --pid --ipc --fork --kill-child)
 # The shell stays to collect orphans, as process 1.  VX_BINDS names directories to be
 # seen inside, a line each: the directory, a tab, an existing directory below the root.
 in_root() {
-	local root=$1 proxy=() name
+	local root=$1 passed=() name
 	shift
-	for name in http_proxy https_proxy no_proxy CI; do
-		[ -z "${!name:-}" ] || proxy+=("$name=${!name}")
+	for name in http_proxy https_proxy no_proxy CI VX_CRASHES VX_SEED VX_SLOW VX_TORTURE; do
+		[ -z "${!name:-}" ] || passed+=("$name=${!name}")
 	done
 	"${isolate[@]}" bash -c '
 		root=$1
@@ -91,7 +91,7 @@ in_root() {
 		chroot "$root" "$@"
 		exit $?' \
 		in_root "$root" env -i HOME=/root LANG=C.UTF-8 DEBIAN_FRONTEND=noninteractive \
-		PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin "TERM=${TERM:-dumb}" "${proxy[@]}" "$@"
+		PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin "TERM=${TERM:-dumb}" "${passed[@]}" "$@"
 }
 
 # May roots be made and entered here?
