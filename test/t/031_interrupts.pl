@@ -118,15 +118,20 @@ sub at_any_moment
 	my $hits = 0;
 	my @bad;
 	my @times;
-	foreach my $round (1 .. ($params{rounds} // $rounds))
+	my $within = $params{within} // 0.06;
+	my $last = $params{rounds} // $rounds;
+
+	# until it has been interrupted: on a fast machine it may be over too soon
+	for (my $round = 1; $round <= $last || ($hits == 0 && $round < $last + 10); $round++)
 	{
+		$within /= 2 if $round > $last;
 		foreach my $phase (@{ $params{phases} // [''] })
 		{
 			foreach my $how (qw(cancel terminate timeout))
 			{
 				next if $how eq 'timeout' && $phase;
 				$node->safe_psql('postgres', $params{prepare}) if $params{prepare};
-				my $delay = rand($phase ? 0.01 : $params{within} // 0.15);
+				my $delay = rand($phase ? 0.01 : $within);
 				my ($state, $ms) = interrupted($before, $statement, $phase, $delay, $how);
 				if ($state eq '')
 				{
@@ -156,7 +161,7 @@ my $no_index = sub {
 		"SELECT count(*) FROM pg_index WHERE indexrelid = to_regclass('tn') AND indisvalid") ne '0';
 };
 my $create = 'CREATE INDEX tn ON t USING hnsw (v) WITH (m = 8, ef_construction = 60)';
-my %build = (undo => 'DROP INDEX tn', within => 0.3, after => sub {
+my %build = (undo => 'DROP INDEX tn', within => 0.15, after => sub {
 	fail('an index is left behind') if $node->safe_psql('postgres', "SELECT to_regclass('tn') IS NULL") ne 't';
 });
 my @phases = ('', 'building graph', 'writing graph', 'logging index');
@@ -167,12 +172,12 @@ work('parallel build', 'SET max_parallel_maintenance_workers = 2;', $create, %bu
 work('parallel build beyond memory', "SET max_parallel_maintenance_workers = 2; SET maintenance_work_mem = '1MB';", $create, %build,
 	phases => [ '', 'inserting rows beyond' ]);
 work('parallel build, the leader waits', 'SET max_parallel_maintenance_workers = 2; SET parallel_leader_participation = off;', $create, %build);
-work('REINDEX', '', 'REINDEX INDEX ti', within => 0.2, phases => [ '', 'building graph' ]);
-work('CREATE INDEX CONCURRENTLY', '', $create =~ s/INDEX/INDEX CONCURRENTLY/r, undo => 'DROP INDEX tn', within => 0.4, after => sub {
+work('REINDEX', '', 'REINDEX INDEX ti', within => 0.1, phases => [ "", "building graph" ]);
+work('CREATE INDEX CONCURRENTLY', '', $create =~ s/INDEX/INDEX CONCURRENTLY/r, undo => 'DROP INDEX tn', within => 0.2, after => sub {
 	fail('an index is valid') if $node->safe_psql('postgres', "SELECT count(*) FROM pg_index WHERE indexrelid = to_regclass('tn') AND indisvalid") ne '0';
 	$node->safe_psql('postgres', 'DROP INDEX IF EXISTS tn');
 }, phases => [ '', 'building graph', 'index validation' ]);
-work('REINDEX CONCURRENTLY', '', 'REINDEX INDEX CONCURRENTLY ti', within => 0.4, after => sub {
+work('REINDEX CONCURRENTLY', '', 'REINDEX INDEX CONCURRENTLY ti', within => 0.2, after => sub {
 	$node->safe_psql('postgres', join ';', map { "DROP INDEX IF EXISTS $_" } split /\n/,
 		$node->safe_psql('postgres', "SELECT indexrelid::regclass FROM pg_index WHERE indrelid = 't'::regclass AND NOT indisvalid"));
 });
