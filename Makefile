@@ -4,7 +4,8 @@
 #   make installcheck             SQL tests against the running server
 #   make quickstart               from an empty machine to answered queries
 #   make test                     every test, in private clusters
-#   make torture                  the random tests for longer, less than an hour
+#   make torture                  the random tests for longer, upgrades, sanitizers: as root,
+#                                 less than an hour
 #   make bench                    measure it, beside pgvector and hnswlib (bench/README)
 #   make bench-filter             searches with filters, beside pgvector
 
@@ -59,3 +60,5 @@ torture:
 	@VX_TORTURE=1 $(USER_PG_CONFIG) bash test/run tap 008_crash_loop 010_crash_points \
 		003_concurrency 011_equal_vectors 020_standby 021_recovery 012_filter 014_bitmap_filter \
 		010_fuzz_values 011_fuzz_pages 030_disk_full 031_interrupts 032_small_memory 034_long_session
+	@$(USER_PG_CONFIG) bash test/upgrade
+	@bash test/asserts undefined
