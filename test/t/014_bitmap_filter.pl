@@ -112,7 +112,7 @@ BEGIN
 	SELECT count(*) FILTER (WHERE d <= exact[wanted] * 1.00001), count(*) FILTER (WHERE d < before - 1e-5) INTO near, falls
 		FROM (SELECT d, lag(d) OVER (ORDER BY n) AS before FROM unnest(ds) WITH ORDINALITY u(d, n)) s;
 	IF cardinality(ids) <> wanted OR (SELECT count(DISTINCT i) FROM unnest(ids) i) <> wanted OR NOT ids <@ matching OR
-		falls > (CASE WHEN k <= 40 AND cardinality(matching) > 4 * k THEN 0 ELSE 1 END) THEN
+		falls > (CASE WHEN k <= 40 AND cardinality(matching) > 20 * k THEN 0 ELSE 1 END) THEN
 		RAISE EXCEPTION '% LIMIT % (%): % rows, % distinct, % matching instead of %; % falls', cond, k, strategy, cardinality(ids),
 			(SELECT count(DISTINCT i) FROM unnest(ids) i), (SELECT count(*) FROM unnest(ids) i WHERE i = ANY (matching)), wanted, falls;
 	END IF;
