@@ -372,13 +372,22 @@ resume_walk(VxSearch *search)
 	queue_beam(search);
 }
 
+/*
+ * Did the walk break off in the middle of a stage, as a flat pass is cheaper?
+ * What it found then may lie anywhere.
+ */
+static bool
+was_cut_short(const VxSearch *search)
+{
+	return search->dear || search->stats.visited >= flat_threshold(search);
+}
+
 static bool
 walk_is_spent(const VxSearch *search)
 {
 	const VxWalk *walk = &search->walk;
 
-	return (walk->nopen == 0 && walk->ndeferred == 0) || search->dear ||
-		search->stats.visited >= flat_threshold(search) ||
+	return (walk->nopen == 0 && walk->ndeferred == 0) || was_cut_short(search) ||
 		VxWalkMemory(walk) + sizeof(VxHit) * (Size) (search->max_hits + search->max_late) >
 		search->max_memory;
 }
@@ -416,14 +425,15 @@ search_more(VxSearch *search)
 		search->quota = PG_INT64_MAX;
 		return search->nhits > 0;
 	}
-	if (walk_is_spent(search))
-		go_flat(search);
-	else
+	if (!walk_is_spent(search))
 	{
 		resume_walk(search);
 		search->quota += search->step / RESUME_SHARE;
 		search->step = Min(search->step * 2, VX_MAX_EF_SEARCH);
+		if (!was_cut_short(search))
+			return true;
 	}
+	go_flat(search);
 	return true;
 }
 
@@ -439,7 +449,7 @@ search_begin(VxSearch *search)
 		return;
 	}
 	start_walk(search);
-	if (search->dear || search->stats.visited >= flat_threshold(search))
+	if (was_cut_short(search))
 		go_flat(search);
 }
 
