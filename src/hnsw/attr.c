@@ -33,6 +33,7 @@
 
 #include "catalog/pg_type_d.h"
 #include "fmgr.h"
+#include "miscadmin.h"
 #include "port/pg_bswap.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
@@ -230,6 +231,21 @@ compare_hashes(const void *a, const void *b)
 	return x < y ? -1 : x > y;
 }
 
+/* The elements of an array, palloc'd; returns their number */
+int
+VxArrayValues(ArrayType *array, Datum **values, bool **nulls)
+{
+	int16		typlen;
+	bool		typbyval;
+	char		typalign;
+	int			n;
+
+	get_typlenbyvalalign(ARR_ELEMTYPE(array), &typlen, &typbyval, &typalign);
+	deconstruct_array(array, ARR_ELEMTYPE(array), typlen, typbyval, typalign, values,
+					  nulls, &n);
+	return n;
+}
+
 /*
  * The different hashes of an array's elements that are not NULL, palloc'd;
  * returns their number.
@@ -237,26 +253,21 @@ compare_hashes(const void *a, const void *b)
 int
 VxArrayHashes(ArrayType *array, Oid collation, uint64 **hashes, bool *has_null)
 {
-	Oid			type = ARR_ELEMTYPE(array);
-	int16		typlen;
-	bool		typbyval;
-	char		typalign;
 	Datum	   *values;
 	bool	   *nulls;
-	int			nvalues;
+	int			nvalues = VxArrayValues(array, &values, &nulls);
 	int			n = 0;
 	int			unique = 0;
 
-	get_typlenbyvalalign(type, &typlen, &typbyval, &typalign);
-	deconstruct_array(array, type, typlen, typbyval, typalign, &values, &nulls, &nvalues);
 	*hashes = palloc(sizeof(uint64) * (Size) Max(nvalues, 1));
 	*has_null = false;
 	for (int i = 0; i < nvalues; i++)
 	{
+		CHECK_FOR_INTERRUPTS();
 		if (nulls[i])
 			*has_null = true;
 		else
-			(*hashes)[n++] = VxElementHash(type, collation, values[i]);
+			(*hashes)[n++] = VxElementHash(ARR_ELEMTYPE(array), collation, values[i]);
 	}
 	qsort(*hashes, (size_t) n, sizeof(uint64), compare_hashes);
 	for (int i = 0; i < n; i++)

@@ -78,6 +78,7 @@ extern void VxEncodeAttrs(Relation index, const VxIndex *ix, const Datum *values
 extern bool VxAttrKey(Oid type, Oid subtype, Oid collation, Datum value, VxKey *key,
 					  bool *exact);
 extern uint64 VxElementHash(Oid type, Oid collation, Datum value);
+extern int	VxArrayValues(ArrayType *array, Datum **values, bool **nulls);
 extern int	VxArrayHashes(ArrayType *array, Oid collation, uint64 **hashes,
 						  bool *has_null);
 

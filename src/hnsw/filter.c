@@ -18,7 +18,7 @@
 
 #include "access/stratnum.h"
 #include "catalog/pg_type_d.h"
-#include "utils/lsyscache.h"
+#include "miscadmin.h"
 #include "utils/rel.h"
 
 #include "hnsw/attr.h"
@@ -186,7 +186,8 @@ add_comparison(VxMaker *maker, int strategy, Oid subtype, Datum value)
 static void
 add_set(VxMaker *maker, Oid subtype, const Datum *values, const bool *nulls, int nvalues)
 {
-	VxKey	   *set = palloc(sizeof(VxKey) * (Size) Max(nvalues, 1));
+	VxKey	   *set = palloc_extended(sizeof(VxKey) * (Size) Max(nvalues, 1),
+									  MCXT_ALLOC_HUGE);
 	VxTest	   *test;
 	int			n = 0;
 	int			unique = 0;
@@ -195,6 +196,7 @@ add_set(VxMaker *maker, Oid subtype, const Datum *values, const bool *nulls, int
 	{
 		bool		exact;
 
+		CHECK_FOR_INTERRUPTS();
 		if (nulls[i])
 			continue;
 		if (!VxAttrKey(maker->type, subtype, maker->collation, values[i], &set[n], &exact))
@@ -228,17 +230,10 @@ add_set(VxMaker *maker, Oid subtype, const Datum *values, const bool *nulls, int
 static void
 add_any(VxMaker *maker, int strategy, Oid subtype, Datum value)
 {
-	ArrayType  *array = DatumGetArrayTypeP(value);
-	int16		typlen;
-	bool		typbyval;
-	char		typalign;
 	Datum	   *values;
 	bool	   *nulls;
-	int			nvalues;
+	int			nvalues = VxArrayValues(DatumGetArrayTypeP(value), &values, &nulls);
 
-	get_typlenbyvalalign(ARR_ELEMTYPE(array), &typlen, &typbyval, &typalign);
-	deconstruct_array(array, ARR_ELEMTYPE(array), typlen, typbyval, typalign,
-					  &values, &nulls, &nvalues);
 	if (strategy == BTEqualStrategyNumber && maker->attr.kind != VX_ATTR_ARRAY)
 		add_set(maker, subtype, values, nulls, nvalues);
 	else
