@@ -95,8 +95,7 @@ flat_cost(const VxCostInput *in)
 static double
 walk_cost(const VxCostInput *in, double ef)
 {
-	double		visits = Min(VX_VISITS_FACTOR * in->m * pow(ef / in->share, VX_VISITS_POWER),
-							 in->rows);
+	double		visits = Min(VxWalkVisits(in->m, ef / in->share), in->rows);
 	double		cost = visits * (in->visit_cost + page_cost(in->node_pages));
 
 	return Min(cost, flat_cost(in));

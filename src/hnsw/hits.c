@@ -56,7 +56,7 @@ VxSiftDown(VxHit *hits, int n, int i)
 	hits[i] = hit;
 }
 
-/* Append a hit; the heap is one again after heapify or sift_up */
+/* Append a hit; the heap is one again after VxHeapifyHits or VxSiftUp */
 VxHit *
 VxAppendHit(VxSearch *search, double key, VxNodeId id, uint16 generation)
 {

@@ -20,7 +20,6 @@
  */
 #include "postgres.h"
 
-#include <float.h>
 #include <math.h>
 
 #include "access/relscan.h"
@@ -255,12 +254,11 @@ flat_is_cheaper(const VxSearch *search, double nread)
 	double		hops = Max(search->walk.beam_size / share / (double) Max(stats->hops, 1), 1);
 	double		visits = Min(visited * pow(hops, VX_VISITS_POWER), nodes) - visited;
 	double		missing = Min(nread / visited, 1);	/* of the pages looked at */
-	double		visit_time = VX_VISIT_TIME + VX_VISIT_BYTE_TIME * ix->codec.nbytes;
 
 	return may_go_flat(search) &&
-		visits * (visit_time + missing * VX_RANDOM_READ_TIME) >
-		nodes * (VX_PASS_BY_TIME + share * visit_time * VX_ESTIMATE_SHARE +
-				 missing * VX_FLAT_READ_TIME / ix->slots_per_page);
+		visits * (VxVisitTime(ix) + missing * VX_RANDOM_READ_TIME) >
+		VxFlatTime(ix, nodes, share) +
+		nodes / ix->slots_per_page * missing * VX_FLAT_READ_TIME;
 }
 
 /*
@@ -272,12 +270,10 @@ double
 VxSearchTime(const VxIndex *ix, double nodes, double share)
 {
 	double		beam = vx_ef_search / Max(share, 1 / Max(nodes, 1));
-	double		visits = VX_VISITS_FACTOR * ix->m * pow(beam, VX_VISITS_POWER);
-	double		visit_time = VX_VISIT_TIME + VX_VISIT_BYTE_TIME * ix->codec.nbytes;
+	double		visits = Min(VxWalkVisits(ix->m, beam), nodes);
 
-	return Min(Min(visits, nodes) * visit_time,
-			   FIRST_CHECK * visit_time +
-			   nodes * (VX_PASS_BY_TIME + share * visit_time * VX_ESTIMATE_SHARE));
+	return Min(visits * VxVisitTime(ix),
+			   FIRST_CHECK * VxVisitTime(ix) + VxFlatTime(ix, nodes, share));
 }
 
 /*
@@ -316,7 +312,7 @@ run_walk(VxSearch *search, int64 max_visits)
 static int64
 unfiltered_visits(const VxSearch *search)
 {
-	return (int64) (VX_VISITS_FACTOR * search->ix->m * pow(search->ef, VX_VISITS_POWER));
+	return (int64) VxWalkVisits(search->ix->m, search->ef);
 }
 
 /*

@@ -26,6 +26,26 @@
 #define VX_RANDOM_READ_TIME 20000.0
 #define VX_FLAT_READ_TIME 5000.0
 
+/* Nodes that a walk with such a beam visits, about */
+static inline double
+VxWalkVisits(double m, double beam)
+{
+	return VX_VISITS_FACTOR * m * pow(beam, VX_VISITS_POWER);
+}
+
+/* Time of a visit, and of a flat pass in which such a share of the nodes passes */
+static inline double
+VxVisitTime(const VxIndex *ix)
+{
+	return VX_VISIT_TIME + VX_VISIT_BYTE_TIME * ix->codec.nbytes;
+}
+
+static inline double
+VxFlatTime(const VxIndex *ix, double nodes, double share)
+{
+	return nodes * (VX_PASS_BY_TIME + share * VxVisitTime(ix) * VX_ESTIMATE_SHARE);
+}
+
 /* A row that waits to be returned */
 typedef struct VxHit
 {

@@ -70,6 +70,20 @@ copy_links(const VxNodeId *from, int capacity, VxNodeId *to)
 }
 
 /*
+ * Share-lock the page of a slot, which is returned; NULL if the page is all-zero.
+ * The id must have a page.
+ */
+static VxNodeSlot
+lock_slot(Relation index, const VxIndex *ix, VxNodeId id, Buffer *buffer)
+{
+	Page		page;
+
+	*buffer = VxLockNodePage(index, VxNodeBlock(ix, id), BUFFER_LOCK_SHARE, NULL);
+	page = BufferGetPage(*buffer);
+	return PageIsNew(page) ? NULL : VxPageSlot(ix, page, VxSlotNumber(ix, id));
+}
+
+/*
  * Copy a slot's header, and its code and level-0 links where those are not
  * NULL (links are ended by VX_INVALID_NODE unless all 2m are there).  Returns
  * false if the page is all-zero.  The id must have a page.
@@ -78,15 +92,11 @@ bool
 VxReadSlot(Relation index, const VxIndex *ix, VxNodeId id, VxNodeSlot header,
 		   uint8 *code, VxNodeId *links)
 {
-	Buffer		buffer = VxLockNodePage(index, VxNodeBlock(ix, id),
-										BUFFER_LOCK_SHARE, NULL);
-	Page		page = BufferGetPage(buffer);
-	bool		found = !PageIsNew(page);
+	Buffer		buffer;
+	VxNodeSlot	slot = lock_slot(index, ix, id, &buffer);
 
-	if (found)
+	if (slot)
 	{
-		VxNodeSlot	slot = VxPageSlot(ix, page, VxSlotNumber(ix, id));
-
 		*header = *slot;
 		if (code)
 			memcpy(code, VxSlotCode(ix, slot), (Size) ix->codec.nbytes);
@@ -94,7 +104,7 @@ VxReadSlot(Relation index, const VxIndex *ix, VxNodeId id, VxNodeSlot header,
 			memcpy(links, VxSlotLinks(ix, slot), 2 * (Size) ix->m * sizeof(VxNodeId));
 	}
 	UnlockReleaseBuffer(buffer);
-	return found;
+	return slot != NULL;
 }
 
 /*
@@ -105,20 +115,16 @@ bool
 VxReadRow(Relation index, const VxIndex *ix, VxNodeId id, const VxFilter *filter,
 		  VxNodeSlot header, bool *passes)
 {
-	Buffer		buffer = VxLockNodePage(index, VxNodeBlock(ix, id),
-										BUFFER_LOCK_SHARE, NULL);
-	Page		page = BufferGetPage(buffer);
-	bool		found = !PageIsNew(page);
+	Buffer		buffer;
+	VxNodeSlot	slot = lock_slot(index, ix, id, &buffer);
 
-	if (found)
+	if (slot)
 	{
-		VxNodeSlot	slot = VxPageSlot(ix, page, VxSlotNumber(ix, id));
-
 		*header = *slot;
 		*passes = filter == NULL || VxFilterSlot(filter, slot);
 	}
 	UnlockReleaseBuffer(buffer);
-	return found;
+	return slot != NULL;
 }
 
 /*
