@@ -18,7 +18,9 @@ our @EXPORT = qw(new_node set_up with_index ids_by_index ids_by_seqscan same_ids
   same_pages run_psql run_pgbench new_session leave);
 
 # A cluster with the settings that all tests want, not yet started; with
-# injection => 1, of the server that has the library with injection points
+# injection => 1, of the server that has the library with injection points.
+# Nothing but a test makes vacuum leave rows: neither a snapshot of autovacuum's,
+# nor a pin of the background writer's on a page that has to be cleaned up.
 sub new_node
 {
 	my ($name, $conf, %params) = @_;
@@ -28,6 +30,7 @@ sub new_node
 	$node->init(%params);
 	$node->append_conf('postgresql.conf', <<~"CONF");
 		autovacuum = off
+		bgwriter_lru_maxpages = 0
 		jit = off
 		shared_buffers = 128MB
 		max_wal_size = 2GB

@@ -88,6 +88,15 @@ BEGIN
 	END LOOP;
 END $$;
 
+-- What a table has: the number of its rows, and a digest of them in no order
+CREATE FUNCTION digest_of(tab regclass) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+	digest text;
+BEGIN
+	EXECUTE format('SELECT count(*) || '' '' || coalesce(md5(string_agg(d, '''' ORDER BY d)), '''') FROM (SELECT md5(t::text) FROM ONLY %s t) s (d)', tab) INTO digest;
+	RETURN digest;
+END $$;
+
 -- What an extension has made, a row for each object, with all that its script can say of
 -- it; but for array types, which are members of it in some versions of PostgreSQL only
 CREATE FUNCTION extension_catalog(ext name) RETURNS SETOF text LANGUAGE sql AS $$
