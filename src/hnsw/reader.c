@@ -188,24 +188,21 @@ VxReaderLock(VxReader *reader, uint32 stripe, BufferAccessStrategy strategy)
 }
 
 /*
- * Copy a slot, under lock, into place number "place" of the reader's scratch
- * memory, of which there are VX_ESTIMATE_MAX, and return it.
+ * Copy a slot of a page that is locked into place number "place" of the reader's
+ * scratch memory, of which there are VX_ESTIMATE_MAX, and return it.
  */
 const void *
-VxReadSlotLocked(VxReader *reader, VxNodeId id, int place)
+VxCopySlot(VxReader *reader, Buffer buffer, VxNodeId id, int place)
 {
 	const VxIndex *ix = reader->ix;
 	Size		size = (Size) ix->slot_size;
 	char	   *copy;
-	Buffer		buffer;
 
 	if (reader->scratch == NULL)
 		reader->scratch = MemoryContextAlloc(GetMemoryChunkContext(reader),
 											 size * VX_ESTIMATE_MAX);
 	copy = reader->scratch + size * (Size) place;
-	buffer = VxReaderLock(reader, VxStripeOf(ix, id), NULL);
 	memcpy(copy, VxPageSlot(ix, BufferGetPage(buffer), VxSlotNumber(ix, id)), size);
-	UnlockReleaseBuffer(buffer);
 	return copy;
 }
 
@@ -220,8 +217,12 @@ VxReaderSlot(VxReader *reader, VxNodeId id, bool may_peek, VxPeek *peek)
 
 	if (page == NULL || !may_peek)
 	{
+		Buffer		buffer = VxReaderLock(reader, VxStripeOf(reader->ix, id), NULL);
+		const void *copy = VxCopySlot(reader, buffer, id, 0);
+
+		UnlockReleaseBuffer(buffer);
 		peek->buffer = InvalidBuffer;
-		return VxReadSlotLocked(reader, id, 0);
+		return copy;
 	}
 	return VxPageSlot(reader->ix, page, VxSlotNumber(reader->ix, id));
 }

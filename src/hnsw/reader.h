@@ -118,7 +118,7 @@ VxPeekConfirm(const VxReader *reader, const VxPeek *peek)
 
 extern Buffer VxReaderLock(VxReader *reader, uint32 stripe,
 						   BufferAccessStrategy strategy);
-extern const void *VxReadSlotLocked(VxReader *reader, VxNodeId id, int place);
+extern const void *VxCopySlot(VxReader *reader, Buffer buffer, VxNodeId id, int place);
 extern const void *VxReaderSlot(VxReader *reader, VxNodeId id, bool may_peek,
 								VxPeek *peek);
 extern void VxReaderPrefetch(VxReader *reader, uint32 stripe);

@@ -210,7 +210,9 @@ prefetch_bytes(const char *from, int size)
 
 /*
  * Find the slots of a batch: on their pages where those can be peeked at, else
- * copied, after all pages that are not in shared buffers have been asked for.
+ * copied, a page at a time, after all pages that are not in shared buffers have
+ * been asked for.  Where pages are missing, whether a page is there is looked at
+ * before it is peeked at, too, as it often is not.
  */
 static void
 find_slots(VxReader *reader, VxBatch *batch, bool may_peek)
@@ -219,29 +221,52 @@ find_slots(VxReader *reader, VxBatch *batch, bool may_peek)
 	int			size = Min(ix->code_offset + ix->codec.nbytes, MAX_PREFETCH_BYTES);
 	int			nmissed = 0;
 	int			missed[VX_ESTIMATE_MAX];
+	uint32		stripes[VX_ESTIMATE_MAX];
+	Buffer		buffer = InvalidBuffer;
 
 	for (int i = 0; i < batch->n; i++)
 	{
 		Page		page = VxPeekPage(reader, VxStripeOf(ix, batch->ids[i]), &batch->peeks[i]);
 
-		if (page != NULL && may_peek)
+		if (page != NULL && may_peek &&
+			(!reader->missing || VxPeekConfirm(reader, &batch->peeks[i])))
 		{
 			batch->slots[i] = VxPageSlot(ix, page, VxSlotNumber(ix, batch->ids[i]));
 			prefetch_bytes((const char *) batch->slots[i], size);
 		}
 		else
-			missed[nmissed++] = i;
+		{
+			uint32		stripe = VxStripeOf(ix, batch->ids[i]);
+			int			j = nmissed++;
+
+			for (; j > 0 && stripes[j - 1] > stripe; j--)
+			{
+				stripes[j] = stripes[j - 1];
+				missed[j] = missed[j - 1];
+			}
+			stripes[j] = stripe;
+			missed[j] = i;
+		}
 	}
 	if (nmissed > 1)
 		for (int i = 0; i < nmissed; i++)
-			VxReaderPrefetch(reader, VxStripeOf(ix, batch->ids[missed[i]]));
+			if (i == 0 || stripes[i] != stripes[i - 1])
+				VxReaderPrefetch(reader, stripes[i]);
 	for (int i = 0; i < nmissed; i++)
 	{
 		int			at = missed[i];
 
+		if (i == 0 || stripes[i] != stripes[i - 1])
+		{
+			if (i > 0)
+				UnlockReleaseBuffer(buffer);
+			buffer = VxReaderLock(reader, stripes[i], NULL);
+		}
 		batch->peeks[at].buffer = InvalidBuffer;
-		batch->slots[at] = VxReadSlotLocked(reader, batch->ids[at], at);
+		batch->slots[at] = VxCopySlot(reader, buffer, batch->ids[at], at);
 	}
+	if (nmissed > 0)
+		UnlockReleaseBuffer(buffer);
 }
 
 /* Where a batch's nodes, with estimates, go; see VxVisitNodes */
