@@ -297,11 +297,15 @@ blocks() {
 
 # cold_once SYSTEM CACHE EF ROUND: a line of cold.csv
 cold_once() {
-	local system=$1 cache=$2 ef=$3 round=$4 before after line n=$cold_queries
-	[ "$cache" = kept ] || relation_files "$system" | xargs -d '\n' "$tool" drop
+	local system=$1 cache=$2 ef=$3 round=$4 before after line n=$cold_queries files drops=()
+	mapfile -t files < <(relation_files "$system")
+	case $cache in
+		cold) mapfile -t drops < <(printf -- '--drop\n%s\n' "${files[@]}") ;;
+		filling) "$tool" drop "${files[@]}" ;;
+	esac
 	read -r -a before <<<"$(blocks "$system")"
 	line=$("$tool" search --data "$set" --pg "$system" "$(conninfo "$system")" --k 10 "$ef" --clients 1 --rounds 1 \
-		--queries "$n" --floor 0 --warm 0 2>/dev/null | tail -n 1)
+		--queries "$n" --floor 0 --warm 0 "${drops[@]}" 2>/dev/null | tail -n 1)
 	sleep 1.5
 	read -r -a after <<<"$(blocks "$system")"
 	echo "$line" | awk -F, -v OFS=, -v head="$system,$cache,$ef,$round" -v n="$n" -v r=$((after[0] - before[0])) \
@@ -309,8 +313,8 @@ cold_once() {
 		'{ print head, $7, $8, $9, $10, $12, r / n, h / n, t / n }'
 }
 
-# With shared buffers for a tenth of the larger index only: reads per query and latency, the
-# files having been dropped from the page cache, and with them in it
+# With shared buffers for a tenth of the larger index only, reads per query and latency: the
+# files being put out of the page cache before every query, before the first, and not at all
 part_cold() {
 	local system largest=0 bytes mb round ef cache
 	cold_queries=$((queries < 200 ? queries : 200))
@@ -322,7 +326,7 @@ part_cold() {
 	say "  shared_buffers $mb MB" >&2
 	restart_cluster "shared_buffers=${mb}MB"
 	echo "system,cache,ef,round,recall,mean_us,p50_us,p99_us,cpu_us,index_reads,index_hits,table_reads"
-	for cache in dropped kept; do
+	for cache in cold filling warm; do
 		for round in $(seq 3); do
 			for ef in 40 160; do
 				for system in $(servers); do

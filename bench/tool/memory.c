@@ -161,20 +161,24 @@ cmd_memory(int argc, char **argv)
 	return 0;
 }
 
+void
+drop_file(const char *path)
+{
+	int			file = open(path, O_RDONLY);
+
+	if (file < 0)
+		die("could not open \"%s\": %m", path);
+	if (fdatasync(file) != 0 || posix_fadvise(file, 0, 0, POSIX_FADV_DONTNEED) != 0)
+		die("could not drop \"%s\" from the page cache: %m", path);
+	close(file);
+}
+
 int
 cmd_drop(int argc, char **argv)
 {
 	int			i;
 
 	for (i = 0; i < argc; i++)
-	{
-		int			file = open(argv[i], O_RDONLY);
-
-		if (file < 0)
-			die("could not open \"%s\": %m", argv[i]);
-		if (fdatasync(file) != 0 || posix_fadvise(file, 0, 0, POSIX_FADV_DONTNEED) != 0)
-			die("could not drop \"%s\" from the page cache: %m", argv[i]);
-		close(file);
-	}
+		drop_file(argv[i]);
 	return 0;
 }

@@ -5,7 +5,7 @@
  *	search --data PREFIX --pg NAME CONNINFO ... --hnswlib FILE
  *		--k K EF,EF,... (again for another k) --clients 1,2,8 --rounds N
  *		--queries N --table NAME --deleted 0|1 --floor 0|1
- *		--warm N
+ *		--warm N --drop FILE (again for several)
  *
  * A cell is one system, one number of clients, one k and one ef.  In a cell
  * every query is asked exactly once: clients are threads that take the next
@@ -27,6 +27,9 @@
  *			for an answer: well below 1, the client was the limit
  *	short	rows missing of k, over all queries
  *
+ * Files to drop are put out of the page cache before every query, in time that
+ * latencies do not count; there can be one client only then.
+ *
  * A line with k = 0 and ef = 0 is the floor: the same round trip with the same
  * parameter and no search.
  */
@@ -43,6 +46,7 @@
 #define MAX_CLIENTS 64
 #define MAX_KS 8
 #define MAX_EFS 32
+#define MAX_DROPS 64
 
 typedef struct System
 {
@@ -71,6 +75,8 @@ typedef struct Bench
 	bool		deleted;		/* are rows of deleted_in_test() gone? */
 	bool		floor;
 	int			warm;			/* queries of each kind and connection, at first */
+	const char *drops[MAX_DROPS];
+	int			ndrops;
 	System		systems[MAX_SYSTEMS];
 	int			nsystems;
 	KPlan		ks[MAX_KS];
@@ -220,6 +226,8 @@ ask_server(const Cell *cell, int number, int64_t query, int32_t *ids)
 	int			i;
 
 	snprintf(name, sizeof(name), "k%d", cell->k);
+	for (i = 0; i < bench->ndrops; i++)
+		drop_file(bench->drops[i]);
 	start = seconds();
 	result = PQexecPrepared(conn, name, 1, values, lengths, formats, 1);
 	bench->latencies[query] = seconds() - start;
@@ -479,6 +487,12 @@ parse_systems(Bench *bench, int argc, char **argv)
 			add_system(bench, argv[i + 1], argv[i + 2]);
 		else if (strcmp(argv[i], "--k") == 0 && i + 2 < argc)
 			add_k(bench, argv[i + 1], argv[i + 2]);
+		else if (strcmp(argv[i], "--drop") == 0 && i + 1 < argc)
+		{
+			if (bench->ndrops == MAX_DROPS)
+				die("more than %d times --drop", MAX_DROPS);
+			bench->drops[bench->ndrops++] = argv[i + 1];
+		}
 		else if (strcmp(argv[i], "--hnswlib") == 0 && i + 1 < argc)
 		{
 			add_system(bench, "hnswlib", NULL);
@@ -486,6 +500,8 @@ parse_systems(Bench *bench, int argc, char **argv)
 				hnswlib_load(argv[i + 1], bench->base.dims, bench->base.metric);
 		}
 	}
+	if (bench->ndrops > 0 && bench->max_clients > 1)
+		die("--drop is for one client");
 	if (bench->nsystems == 0 || bench->nks == 0)
 		die("search needs --pg or --hnswlib, and --k");
 }

@@ -135,6 +135,9 @@ extern bool deleted_in_test(int64_t id);
 extern int	random_attribute(int64_t id);
 extern int	compare_doubles(const void *a, const void *b);
 
+/* memory.c */
+extern void drop_file(const char *path);
+
 /* hnswlib.cc; absent if that library is not installed */
 extern void *hnswlib_load(const char *path, int dims, Metric metric);
 extern void hnswlib_set_ef(void *index, int ef);
