@@ -19,7 +19,7 @@ use PostgreSQL::Test::Utils;
 random_seed();
 my @tables = qw(keyed nokey by_vector large large_full parted);
 
-my $publisher = new_node('publisher', 'log_statement = none', allows_streaming => 'logical');
+my $publisher = new_node('publisher', "log_statement = none\nmax_wal_senders = 40\nmax_replication_slots = 40", allows_streaming => 'logical');
 my $subscriber = new_node('subscriber', "log_statement = none\nmax_logical_replication_workers = 16\nmax_sync_workers_per_subscription = 4\nmax_worker_processes = 24");
 $_->start foreach $publisher, $subscriber;
 set_up($_) foreach $publisher, $subscriber;
