@@ -18,6 +18,7 @@
 # number of crashes.  With VX_TORTURE there are 200, in at most half an hour.
 use strict;
 use warnings;
+use Errno;
 use Test::More;
 use Time::HiRes qw(sleep time);
 use IPC::Run;
@@ -218,10 +219,15 @@ sub crash
 		return 'stopped at once';
 	}
 	my ($out, $pid, $type) = ('');
-	$node->psql('postgres', "SELECT pid, backend_type FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND backend_type IN ('client backend', 'checkpointer', 'background writer', 'walwriter') ORDER BY random() LIMIT 1",
-		stdout => \$out);
-	($pid, $type) = split /\|/, $out;
-	kill 'KILL', $pid or die "cannot kill $pid";
+	# one may have ended by itself meanwhile
+	foreach (1 .. 100)
+	{
+		$node->psql('postgres', "SELECT pid, backend_type FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND backend_type IN ('client backend', 'checkpointer', 'background writer', 'walwriter') ORDER BY random() LIMIT 1",
+			stdout => \$out);
+		($pid, $type) = split /\|/, $out;
+		last if kill 'KILL', $pid;
+		die "cannot kill $pid: $!" if !$!{ESRCH};
+	}
 	return "$type killed";
 }
 
