@@ -220,15 +220,14 @@ sub crash
 	}
 	my ($out, $pid, $type) = ('');
 	# one may have ended by itself meanwhile
-	foreach (1 .. 100)
+	for (my $tries = 1;; $tries++)
 	{
 		$node->psql('postgres', "SELECT pid, backend_type FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND backend_type IN ('client backend', 'checkpointer', 'background writer', 'walwriter') ORDER BY random() LIMIT 1",
 			stdout => \$out);
 		($pid, $type) = split /\|/, $out;
-		last if kill 'KILL', $pid;
-		die "cannot kill $pid: $!" if !$!{ESRCH};
+		return "$type killed" if kill 'KILL', $pid;
+		die "cannot kill $pid: $!" if !$!{ESRCH} || $tries == 100;
 	}
-	return "$type killed";
 }
 
 # Wait until the server has recovered
