@@ -91,3 +91,23 @@ VACUUM d;
 SELECT op, pg_temp.check_query('d', op, '[1,2,3]'), pg_temp.check_query('d', op, '[10,20,30]', 10)
 	FROM unnest('{<->,<#>,<=>,<+>}'::text[]) op;
 DROP TABLE d;
+
+-- rows whose vectors only the nodes of removed rows have are found still when all that
+-- had links to those nodes is gone, too
+CREATE TEMP TABLE d (id int, v vector(8));
+INSERT INTO d SELECT i, pg_temp.vec(i, 8) FROM generate_series(1, 6000) i;
+INSERT INTO d SELECT -i, pg_temp.vec(i, 8) FROM generate_series(1, 300) i;
+CREATE INDEX di ON d USING hnsw (v) WITH (m = 8, ef_construction = 32);
+DELETE FROM d WHERE id BETWEEN 1 AND 300;
+VACUUM d;
+DELETE FROM d WHERE id % 4 > 0;
+VACUUM d;
+DELETE FROM d WHERE id % 64 > 0;
+VACUUM d;
+INSERT INTO d SELECT i, pg_temp.vec(i, 8) FROM generate_series(10001, 14000) i;
+DELETE FROM d WHERE id BETWEEN 1 AND 10000;
+VACUUM d;
+SELECT rows, duplicates, dead FROM vectorx_index_info('di');
+SELECT pg_temp.check_recall('d', '<->', array_agg(v), 1, 1) FROM d WHERE id < 0;
+SELECT severity, kind, detail FROM vectorx_index_check('di');
+DROP TABLE d;

@@ -381,8 +381,7 @@ check_meta(VxCheck *check)
 static bool
 may_be_entry(const VxMetaPageData *meta, const VxNodeSlotData *slot)
 {
-	return slot->state == VX_SLOT_LIVE ||
-		(slot->state == VX_SLOT_DEAD && (slot->chain != VX_INVALID_NODE || meta->dead != 0));
+	return VxSlotRoutes(slot) || (slot->state == VX_SLOT_DEAD && meta->dead != 0);
 }
 
 static void
@@ -398,10 +397,10 @@ check_entry(VxCheck *check)
 		return;
 	if (meta.entry == VX_INVALID_NODE)
 	{
-		if (check->nlive > 0)
-			VxFinding(check, check->nlive > MAX_UNFINISHED ? VX_ERROR : VX_WARNING, "entry",
+		if (check->nrouting > 0)
+			VxFinding(check, check->nrouting > MAX_UNFINISHED ? VX_ERROR : VX_WARNING, "entry",
 					  VX_META_BLOCK, -1, NULL, "there is no entry point, but there are " INT64_FORMAT " nodes",
-					  check->nlive);
+					  check->nrouting);
 		return;
 	}
 	if (!id_exists(check, meta.entry))
@@ -464,15 +463,7 @@ check_list(VxCheck *check, VxNodeId id, VxNodeId owner, int level, const VxNodeI
 
 /* ------------------------------------------------------------- upper layers */
 
-/* Must a node have the upper slot that it names? */
-static bool
-needs_upper(const VxNodeSlotData *node)
-{
-	return node->state == VX_SLOT_LIVE ||
-		(node->state == VX_SLOT_DEAD && node->chain != VX_INVALID_NODE);
-}
-
-/* The upper slot of a node */
+/* The upper slot of a node, which it must have if it routes for good */
 static void
 check_upper_of(VxCheck *check, VxNodeId id, VxNodeSlot node)
 {
@@ -483,7 +474,7 @@ check_upper_of(VxCheck *check, VxNodeId id, VxNodeSlot node)
 	if (node->level > check->ix->max_level)
 		VxSlotFinding(check, VX_ERROR, "level", id, NULL, "node of level %d, above %d",
 					  node->level, check->ix->max_level);
-	if (node->upper == VX_INVALID_NODE || !needs_upper(node))
+	if (node->upper == VX_INVALID_NODE || !VxSlotRoutes(node))
 		return;					/* a crash may have left a node without */
 	if (node->level == 0)
 		VxSlotFinding(check, VX_ERROR, "level", id, NULL,
@@ -494,7 +485,7 @@ check_upper_of(VxCheck *check, VxNodeId id, VxNodeSlot node)
 	else if (VxCheckReadSlot(check, node->upper, &slot) &&
 			 !(upper->state == VX_SLOT_UPPER && upper->owner == id &&
 			   upper->level == node->level) &&
-			 VxCheckReadSlot(check, id, &again) && needs_upper(&again) &&
+			 VxCheckReadSlot(check, id, &again) && VxSlotRoutes(&again) &&
 			 again.generation == node->generation && again.upper == node->upper)
 		VxSlotFinding(check, VX_ERROR, "upper", id, NULL,
 					  upper->state == VX_SLOT_UPPER && upper->owner == id ?
@@ -652,10 +643,10 @@ check_row_slot(VxCheck *check, VxNodeId id, VxNodeSlot slot)
 		if (slot->chain != VX_INVALID_NODE)
 			VxCheckFollowChain(check, id);
 	}
-	if (slot->state == VX_SLOT_LIVE)
+	if (VxSlotRoutes(slot))
 	{
-		VxMapAdd(check->live, id);
-		check->nlive++;
+		VxMapAdd(check->routing, id);
+		check->nrouting++;
 	}
 	if (VxStateIsDuplicate(slot->state))
 	{
@@ -719,7 +710,7 @@ allocate(VxCheck *check)
 	check->head_vector = palloc((Size) ix->codec.vector_bytes);
 	check->work = palloc(sizeof(float) * (Size) ix->codec.dims);
 	check->code = palloc((Size) ix->codec.nbytes);
-	check->live = VxMapCreate(check->nnodes);
+	check->routing = VxMapCreate(check->nnodes);
 	check->duplicates = VxMapCreate(check->nnodes);
 	check->chained = VxMapCreate(check->nnodes);
 	check->compared_head = VX_INVALID_NODE;

@@ -38,10 +38,10 @@ typedef struct VxCheck
 	uint8	   *code;			/* likewise its code */
 
 	/* what the pages say; bitmaps by node id */
-	uint64	   *live;			/* live nodes */
+	uint64	   *routing;		/* nodes that route for good */
 	uint64	   *duplicates;		/* members of chains, alive or not */
 	uint64	   *chained;		/* of those, the ones a chain leads to */
-	int64		nlive;
+	int64		nrouting;
 	int64		nduplicates;
 	VxNodeId	compared_head;	/* whose vector is in head_vector... */
 	uint16		compared_generation;	/* ...if it still is this */

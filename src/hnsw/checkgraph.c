@@ -391,7 +391,7 @@ run_reach(VxReach *reach, VxCheck *check, bool all_layers)
 	pfree(reach->pending);
 }
 
-/* Take what was reached out of the live nodes; returns how many are left */
+/* Take what was reached out of the nodes that route; returns how many are left */
 static int64
 subtract(VxCheck *check, const VxReach *reach)
 {
@@ -399,41 +399,41 @@ subtract(VxCheck *check, const VxReach *reach)
 
 	for (VxNodeId word = 0; word <= check->nnodes / 64; word++)
 	{
-		check->live[word] &= ~reach->reached[word];
-		left += pg_popcount64(check->live[word]);
+		check->routing[word] &= ~reach->reached[word];
+		left += pg_popcount64(check->routing[word]);
 	}
 	return left;
 }
 
-/* How many of the nodes left over are live still?  Takes the others out. */
+/* How many of the nodes left over route still?  Takes the others out. */
 static int64
 recount(VxCheck *check)
 {
 	int64		n = 0;
 
 	for (VxNodeId word = 0; word <= check->nnodes / 64; word++)
-		for (uint64 bits = check->live[word]; bits != 0; bits &= bits - 1)
+		for (uint64 bits = check->routing[word]; bits != 0; bits &= bits - 1)
 		{
 			VxNodeId	id = word * 64 + (VxNodeId) pg_rightmost_one_pos64(bits);
 			VxNodeSlotData slot;
 
-			if (VxCheckReadSlot(check, id, &slot) && slot.state == VX_SLOT_LIVE)
+			if (VxCheckReadSlot(check, id, &slot) && VxSlotRoutes(&slot))
 				n++;
 			else
-				VxMapRemove(check->live, id);
+				VxMapRemove(check->routing, id);
 		}
 	return n;
 }
 
 /*
- * Count live nodes that no path leads to from the entry point, and slots that
+ * Count nodes that no path leads to from the entry point, and slots that
  * links lead to in vain, as far as there are more of them than there should be.
  */
 void
 VxCheckReach(VxCheck *check)
 {
 	VxReach		reach;
-	int64		left = check->nlive;
+	int64		left = check->nrouting;
 	uint64		nstale = PG_UINT64_MAX;
 
 	for (int round = 0; round < MAX_ROUNDS && left > 0; round++)
@@ -447,7 +447,7 @@ VxCheckReach(VxCheck *check)
 		left = recount(check);
 	if (left > 0)
 	{
-		double		percent = 100.0 / (double) check->nlive;
+		double		percent = 100.0 / (double) check->nrouting;
 		int64		lost;
 
 		run_reach(&reach, check, true);
@@ -455,9 +455,9 @@ VxCheckReach(VxCheck *check)
 		VxFinding(check, VX_WARNING, "unreachable", InvalidBlockNumber, -1, NULL,
 				  INT64_FORMAT " of " INT64_FORMAT " nodes (%.2f %%) cannot be reached from the entry point on level 0, "
 				  INT64_FORMAT " (%.2f %%) on no layer",
-				  left, check->nlive, percent * (double) left, lost, percent * (double) lost);
+				  left, check->nrouting, percent * (double) left, lost, percent * (double) lost);
 	}
-	if (check->nlive > 0 && nstale > STALE_ALLOWED + (uint64) check->nlive / STALE_SHARE)
+	if (check->nrouting > 0 && nstale > STALE_ALLOWED + (uint64) check->nrouting / STALE_SHARE)
 		VxFinding(check, VX_WARNING, "stale", InvalidBlockNumber, -1, NULL,
 				  UINT64_FORMAT " slots that are no nodes have links to them", nstale);
 }

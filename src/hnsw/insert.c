@@ -414,7 +414,7 @@ take_own_neighbors(VxInserter *ins, const VxNodeId *links, int n)
 }
 
 /*
- * Search for neighbors of a live node that has none.  If there are none, the
+ * Search for neighbors of a node that has none.  If there are none, the
  * graph begins anew with the node, unless somebody else begins it: then it
  * still has none.  Returns whether the node is the entry point now.
  */
@@ -439,7 +439,7 @@ find_new_neighbors(VxInserter *ins, VxNodeId id, int level)
 }
 
 /*
- * Link a live node that is on disk already, and that little or nothing leads
+ * Link a node that is on disk already, and that little or nothing leads
  * to, into the graph; vacuum's way to mend what was torn.  If the node has
  * neighbors, they are asked to link it back; else there is a search for some.
  * All that is tried again if vacuum removes them meanwhile.
@@ -454,7 +454,7 @@ VxConnect(VxInserter *ins, VxNodeId id)
 
 		CHECK_FOR_INTERRUPTS();
 		if (!VxReadSlot(ins->index, ins->ix, id, &slot, ins->code, links) ||
-			slot.state != VX_SLOT_LIVE)
+			!VxSlotRoutes(&slot))
 			return;
 		ins->self = id;
 		VxQueryFromCode(&ins->query, &slot.factors, ins->code);

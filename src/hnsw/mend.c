@@ -157,7 +157,7 @@ code_index(const VxMend *mend, VxNodeId id)
 	uint32		place;
 
 	if (mend->vac->codes)
-		return VxBitHas(mend->vac, mend->vac->live, id) ? (int64) id : -1;
+		return VxBitHas(mend->vac, mend->vac->staying, id) ? (int64) id : -1;
 	place = find_place(mend, id);
 	return mend->ids[place] == id ? mend->where[place] : -1;
 }
@@ -398,7 +398,7 @@ ranked_distances(void *arg, int from, const int *others, int n, float *out)
 /*
  * Choose the links of a list, and leave them in p->kept: what the heuristic
  * takes, nearest first, then the nearest of the others.  Links to nodes whose
- * codes are not there, newer than the survey or dead, are kept as they are.
+ * codes are not there, as they are newer than the survey, are kept as they are.
  */
 static void
 choose_links(VxMend *mend, VxPatient *p)

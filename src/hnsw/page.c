@@ -921,9 +921,7 @@ fill_slot(const VxIndex *ix, VxNodeId id, VxNodeSlot slot, const VxNewRow *row)
 static bool
 head_accepts(VxNodeSlot head, uint16 generation)
 {
-	return head->generation == generation &&
-		(head->state == VX_SLOT_LIVE ||
-		 (head->state == VX_SLOT_DEAD && head->chain != VX_INVALID_NODE));
+	return head->generation == generation && VxSlotRoutes(head);
 }
 
 /* Let others know what became of the free slots of a page that one was taken of */

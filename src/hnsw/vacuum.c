@@ -277,11 +277,12 @@ note_entry(VxVacuum *vac, VxNodeId id, VxNodeSlot slot)
 	}
 }
 
-/* Note a live node, and keep its code */
+/* Note a node that stays, and keep its code */
 static void
-note_live(VxVacuum *vac, VxNodeId id, VxNodeSlot slot)
+note_staying(VxVacuum *vac, VxNodeId id, VxNodeSlot slot)
 {
-	VxBitSet(vac, vac->live, id);
+	note_entry(vac, id, slot);
+	VxBitSet(vac, vac->staying, id);
 	if (vac->codes)
 	{
 		*VxKeptFactors(vac, id) = slot->factors;
@@ -292,13 +293,9 @@ note_live(VxVacuum *vac, VxNodeId id, VxNodeSlot slot)
 static void
 survey_slot(VxVacuum *vac, VxNodeId id, VxNodeSlot slot)
 {
-	bool		chained = VxStateIsNode(slot->state) && slot->chain != VX_INVALID_NODE;
-
-	if (slot->state == VX_SLOT_LIVE)
-		note_live(vac, id, slot);
-	if (slot->state == VX_SLOT_LIVE || chained)
+	if (VxSlotRoutes(slot))
 	{
-		note_entry(vac, id, slot);
+		note_staying(vac, id, slot);
 		return;
 	}
 	VxBitSet(vac, vac->gone, id);
@@ -466,7 +463,7 @@ free_slots(VxVacuum *vac)
 	IndexFreeSpaceMapVacuum(vac->index);
 }
 
-/* Connect live nodes that no link leads to, but for the entry point */
+/* Connect nodes that no link leads to, but for the entry point */
 static void
 connect_orphans(VxVacuum *vac)
 {
@@ -478,7 +475,7 @@ connect_orphans(VxVacuum *vac)
 
 	for (VxNodeId word = 0; word <= (vac->nnodes - 1) / 64; word++)
 	{
-		uint64		orphans = vac->live[word] & ~vac->linked[word];
+		uint64		orphans = vac->staying[word] & ~vac->linked[word];
 
 		while (orphans != 0)
 		{
@@ -520,7 +517,7 @@ init_vacuum(VxVacuum *vac, IndexVacuumInfo *info)
 								 (uint64) VX_INVALID_NODE);
 	vac->gone = new_bitmap(vac);
 	vac->dead = new_bitmap(vac);
-	vac->live = new_bitmap(vac);
+	vac->staying = new_bitmap(vac);
 	vac->stale = new_bitmap(vac);
 	vac->linked = new_bitmap(vac);
 	vac->rank = MemoryContextAllocHuge(CurrentMemoryContext,

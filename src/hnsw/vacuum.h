@@ -27,7 +27,7 @@ typedef struct VxVacuum
 	/* bitmaps by node id */
 	uint64	   *gone;			/* whatever no list should have a link to */
 	uint64	   *dead;			/* of those, dead nodes without a chain */
-	uint64	   *live;			/* live nodes */
+	uint64	   *staying;		/* nodes that route for good */
 	uint64	   *stale;			/* upper slots to free */
 	uint64	   *linked;			/* nodes some link leads to */
 
@@ -43,7 +43,7 @@ typedef struct VxVacuum
 	uint32		memory_dead_links;	/* that there may ever be */
 
 	/*
-	 * Factors and code of every node that was live, code_stride bytes by id;
+	 * Factors and code of every node that stays, code_stride bytes by id;
 	 * NULL if memory does not hold them
 	 */
 	char	   *codes;
@@ -76,7 +76,7 @@ VxBitClear(uint64 *bits, VxNodeId id)
 	bits[id / 64] &= ~(UINT64CONST(1) << (id % 64));
 }
 
-/* What the survey kept of a live node */
+/* What the survey kept of a node that stays */
 static inline VxFactors *
 VxKeptFactors(const VxVacuum *vac, VxNodeId id)
 {
