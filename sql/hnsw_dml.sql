@@ -108,3 +108,19 @@ COPY i (id, v) FROM stdin;
 \.
 SELECT t, k, pg_temp.check_query(t, '<->', pg_temp.cvec(100001, 32), k) FROM unnest('{b,i}'::text[]) t, unnest('{10,500,NULL}'::int[]) k;
 DROP TABLE b, i, sizes;
+
+-- Nodes stay in reach that are nobody's near neighbor, as there are where dimensions
+-- are many: of these, 220 were out of reach, and 50 after VACUUM
+CREATE TEMP TABLE far (id int, v vector(200));
+CREATE INDEX fari ON far USING hnsw (v) WITH (m = 8, ef_construction = 32);
+INSERT INTO far SELECT i, pg_temp.vec(i, 200) FROM generate_series(1, 4000) i;
+CREATE FUNCTION pg_temp.out_of_reach() RETURNS int LANGUAGE sql AS $$
+	SELECT coalesce(max(substring(detail FROM '^(\d+) of')::int), 0) FROM vectorx_index_check('fari')
+$$;
+SELECT pg_temp.out_of_reach() < 80 AS inserted;
+DELETE FROM far WHERE id % 4 = 0;
+VACUUM far;
+SELECT pg_temp.out_of_reach() < 30 AS vacuumed;
+REINDEX INDEX fari;
+SELECT pg_temp.out_of_reach() AS built;
+DROP TABLE far;

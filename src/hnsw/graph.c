@@ -582,6 +582,7 @@ set_links(VxGraph *graph, VxMemNode *node, int level, const VxNodeId *ids, int n
 typedef struct VxOverflow
 {
 	VxGraph    *graph;
+	VxNodeId	from;			/* the node that has the list */
 	int			n;
 	int			nnew;
 	VxCandidate candidates[2 * VX_MAX_M + 1];
@@ -593,9 +594,10 @@ typedef struct VxOverflow
 
 /* Put the n links of a list, and c, into o, sorted */
 static void
-overflow_init(VxOverflow *o, VxGraph *graph, const VxMemCode *from, VxCandidate c,
+overflow_init(VxOverflow *o, VxGraph *graph, VxNodeId from, VxCandidate c,
 			  const VxNodeId *ids, int n, int nchosen)
 {
+	const VxMemCode *code = VxGraphCode(graph, from);
 	VxMemCode  *codes[2 * VX_MAX_M + 1];
 	float		dist[2 * VX_MAX_M + 1];
 
@@ -604,12 +606,13 @@ overflow_init(VxOverflow *o, VxGraph *graph, const VxMemCode *from, VxCandidate 
 		codes[i] = VxGraphCode(graph, ids[i]);
 		prefetch_code(graph, codes[i]);
 	}
-	VxQueryFromCode(&graph->pair, &from->factors, from->code);
+	VxQueryFromCode(&graph->pair, &code->factors, code->code);
 	estimate(&graph->pair, n, codes, NULL, dist);
 	codes[n] = VxGraphCode(graph, c.id);
 	dist[n] = c.dist;
 
 	o->graph = graph;
+	o->from = from;
 	o->n = n + 1;
 	for (int i = 0; i <= n; i++)
 	{
@@ -687,38 +690,62 @@ overflow_select(VxOverflow *o, int max, bool *taken)
 	}
 }
 
+/* For VxKeepNeeded: is it a link that its target needs?  See links.c. */
+static bool
+is_needed(void *arg, int candidate)
+{
+	const VxOverflow *o = arg;
+	const VxMemNode *node = VxGraphNode(o->graph, o->candidates[candidate].id);
+
+	return node->nlinks > 0 && node->links[0] == o->from;
+}
+
 /*
  * Choose among the n links of a node, and a new one to c.id at distance c.dist,
  * those that its full list will hold; returns their number, and that of those
  * which were chosen by the heuristic, and come first, in *nchosen.
  */
 static int
-choose_links(VxGraph *graph, VxNodeId from, int capacity, VxCandidate c,
-			 VxNodeId *ids, int n, int *nchosen)
+choose_links(VxGraph *graph, VxNodeId from, int level, VxCandidate c, VxNodeId *ids,
+			 int n, int *nchosen)
 {
 	VxOverflow	o;
-	bool		taken[2 * VX_MAX_M + 1] = {0};
+	bool		chosen[2 * VX_MAX_M + 1] = {0};
+	bool		kept[2 * VX_MAX_M + 1] = {0};
 	int			selected[2 * VX_MAX_M + 1];
+	int			nselected = 0;
+	int			capacity = VxLinkCapacity(graph->ix, level);
 
-	overflow_init(&o, graph, VxGraphCode(graph, from), c, ids, n, *nchosen);
+	overflow_init(&o, graph, from, c, ids, n, *nchosen);
 	if (o.nnew <= MAX_NEW)
-		overflow_select(&o, capacity, taken);
+	{
+		overflow_select(&o, capacity, chosen);
+		for (int i = 0; i < o.n; i++)
+			if (chosen[i])
+				selected[nselected++] = i;
+	}
 	else
 	{
-		int			nselected = VxSelectNeighbors(o.candidates, o.n, capacity, 0,
-												  overflow_distances, &o, selected);
-
+		nselected = VxSelectNeighbors(o.candidates, o.n, capacity, 0, overflow_distances,
+									  &o, selected);
 		for (int i = 0; i < nselected; i++)
-			taken[selected[i]] = true;
+			chosen[selected[i]] = true;
 	}
+	if (level == 0)
+		nselected = VxKeepNeeded(is_needed, &o, o.n, capacity, selected, nselected);
+	for (int i = 0; i < nselected; i++)
+		kept[selected[i]] = true;
 
 	n = 0;
 	for (int i = 0; i < o.n; i++)
-		if (taken[i])
+		if (kept[i] && chosen[i])
 			ids[n++] = o.candidates[i].id;
 	*nchosen = n;
+	for (int i = 0; i < o.n; i++)
+		if (kept[i] && !chosen[i])
+			ids[n++] = o.candidates[i].id;
 	for (int i = 0; i < o.n && n < VxFillLinks(capacity); i++)
-		if (!taken[i])
+		if (!kept[i])
 			ids[n++] = o.candidates[i].id;
 	return n;
 }
@@ -750,7 +777,7 @@ link_back(VxGraph *graph, VxNodeId from, int level, VxCandidate c)
 	if (n < capacity)
 		ids[n++] = c.id;
 	else
-		n = choose_links(graph, from, capacity, c, ids, n, &nchosen);
+		n = choose_links(graph, from, level, c, ids, n, &nchosen);
 	set_links(graph, node, level, ids, n, nchosen);
 	LWLockRelease(node_lock(graph, from));
 }

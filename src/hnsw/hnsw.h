@@ -389,6 +389,12 @@ VxFillLinks(int capacity)
 	return capacity / 2;
 }
 
+
+/* Must a candidate be among those taken? */
+typedef bool (*VxNeededFn) (void *arg, int candidate);
+
+extern int	VxKeepNeeded(VxNeededFn needed, void *arg, int n, int max,
+						 int *selected, int count);
 extern int	VxDrawLevel(const VxIndex *ix);
 
 /* Binary heaps of candidates, least distance on top */
@@ -515,10 +521,10 @@ VxBeamVisit(const VxWalk *walk, int i)
 	return &walk->found[walk->beam[i].found & ~VX_EXPANDED];
 }
 
+struct VxGathered;
 extern int	VxVisitNodes(VxReader *reader, const VxQuery *query,
 						 const VxNodeId *ids, int n, VxVisit *out,
-						 VxWalkStats *stats, uint8 *codes,
-						 VxFactors *factors);
+						 VxWalkStats *stats, struct VxGathered *copy);
 extern int	VxReadLinks(VxReader *reader, VxNodeId id, int level,
 						VxNodeId *links, VxWalkStats *stats);
 extern bool VxReadRow(Relation index, const VxIndex *ix, VxNodeId id,
@@ -541,6 +547,7 @@ typedef struct VxGathered
 	VxVisit    *visits;			/* what was found */
 	uint8	   *codes;			/* parallel to visits */
 	VxFactors  *factors;		/* likewise */
+	VxNodeId   *first;			/* likewise: the first link on level 0 */
 	VxCandidate *candidates;	/* by distance */
 	int		   *order;			/* index into visits, parallel to candidates */
 	int		   *selected;		/* candidates chosen */

@@ -281,7 +281,7 @@ compare_targets(const void *a, const void *b)
 /*
  * Link a node back from its neighbors.  If none of those on level 0 can spare
  * a link, one of them must: no node shall be out of reach.  Returns false if
- * that is so all the same, as vacuum removed them all.
+ * that is so all the same, as vacuum removed them all, or others need their links.
  */
 static bool
 link_back(VxInserter *ins, VxNodeId id, int level)

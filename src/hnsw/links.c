@@ -11,6 +11,10 @@
  * chooses, at least half of its capacity, as CREATE INDEX does it.  So lists
  * are judged once in several links, the other links being appended.
  *
+ * A list of level 0 does not give up a link that its target needs: one to a node
+ * whose own first link, which is to the nearest of its neighbors, leads back.  Else
+ * nodes that are nobody's near neighbor are soon out of reach; see README.
+ *
  * Where vectors have many dimensions to differ in, the heuristic keeps all of a
  * full list.  To judge it anew for every link offered would repeat what is
  * known: none of its links strikes out another.  Such a list is in order of
@@ -48,6 +52,7 @@ VxGatheredInit(VxGathered *g, const VxIndex *ix, int max)
 	g->visits = palloc(sizeof(VxVisit) * n);
 	g->codes = palloc(n * (Size) ix->codec.nbytes);
 	g->factors = palloc(sizeof(VxFactors) * n);
+	g->first = palloc(sizeof(VxNodeId) * n);
 	g->candidates = palloc(sizeof(VxCandidate) * n);
 	g->order = palloc(sizeof(int) * n);
 	g->selected = palloc(sizeof(int) * n);
@@ -92,8 +97,7 @@ VxGather(VxLinker *linker, VxGathered *g, const VxQuery *query, int n)
 	int			found;
 
 	Assert(n <= g->max);
-	found = VxVisitNodes(linker->reader, query, g->ids, n, g->visits, &linker->stats,
-						 g->codes, g->factors);
+	found = VxVisitNodes(linker->reader, query, g->ids, n, g->visits, &linker->stats, g);
 	g->n = 0;
 	for (int i = 0; i < found; i++)
 	{
@@ -283,28 +287,47 @@ find_candidate(const VxGathered *g, VxNodeId id)
 }
 
 /*
- * Judge a gathered list of n links, all live and in order of distance, and the
- * node that is offered, links[n]: the same as choosing among all of them, if no
- * two of the n are too near to each other.  Returns the number of links left.
+ * Choose among a gathered list of n links, all live and in order of distance, and
+ * the node that is offered: the same as choosing among all of them, if no two of
+ * the n are too near to each other, but for some that are needed.  As
+ * VxChooseGathered.
  */
 static int
-judge_offer(VxGathered *g, VxNodeId *links, int n)
+choose_with_offered(VxGathered *g, int n, VxNodeId offered)
 {
 	float		dist[VX_MAX_CANDIDATES];
-	VxNodeId	offered = links[n];
 	int			at = find_candidate(g, offered);
+	bool		struck = false;
 	int			count = 0;
 
 	for (int i = 0; i <= n; i++)
 		g->selected[i] = i;
 	gathered_distances(g, at, g->selected, n + 1, dist);
 	for (int i = 0; i < at; i++)
-		if (VxStrikesOut(g->candidates[at].dist, dist[i]))
-			return n;
+		struck |= VxStrikesOut(g->candidates[at].dist, dist[i]);
 	for (int i = 0; i <= n; i++)
-		if (i <= at || !VxStrikesOut(g->candidates[i].dist, dist[i]))
-			links[count++] = g->candidates[i].id;
+		if (struck ? i != at : i <= at || !VxStrikesOut(g->candidates[i].dist, dist[i]))
+			g->selected[count++] = i;
 	return Min(count, n);
+}
+
+/* A list of level 0 that is judged */
+typedef struct VxJudged
+{
+	const VxGathered *g;
+	VxNodeId	from;			/* the node that has it */
+	VxNodeId	forced;
+} VxJudged;
+
+/* For VxKeepNeeded: is it a link that its target needs (see above), or forced? */
+static bool
+is_needed(void *arg, int candidate)
+{
+	const VxJudged *judged = arg;
+	const VxGathered *g = judged->g;
+
+	return g->first[g->order[candidate]] == judged->from ||
+		g->candidates[candidate].id == judged->forced;
 }
 
 /* Are n links all there among what was gathered, and in order of distance? */
@@ -320,16 +343,17 @@ is_in_order(const VxGathered *g, const VxNodeId *links, int n)
 /*
  * Judge a list that is too long, of old links and offered ones: leaves in links
  * what the heuristic chooses, and returns how many that are.  Among them is the
- * node forced, unless that is no live node.  The node that the list belongs to
- * is linker->center.
+ * node forced, unless that is no live node, or others need all the links.  The node
+ * that the list belongs to, from, is linker->center.
  */
 static int
-judge(VxLinker *linker, VxNodeId *links, int old, int offered, int capacity,
-	  VxNodeId forced)
+judge(VxLinker *linker, VxNodeId from, int level, VxNodeId *links, int old,
+	  int offered, VxNodeId forced)
 {
 	VxGathered *g = &linker->list;
+	VxJudged	judged = {g, from, forced};
+	int			capacity = VxLinkCapacity(linker->ix, level);
 	int			count = 0;
-	int			n = 0;
 
 	for (int i = 0; i < old + offered; i++)
 		if (VxHasPage(linker, links[i]))
@@ -337,15 +361,14 @@ judge(VxLinker *linker, VxNodeId *links, int old, int offered, int capacity,
 	VxGather(linker, g, &linker->center, count);
 	if (offered == 1 && old == capacity && forced == VX_INVALID_NODE &&
 		g->n == old + 1 && is_in_order(g, links, old))
-		return judge_offer(g, links, old);
-
-	count = VxChooseGathered(g, capacity, VxFillLinks(capacity));
+		count = choose_with_offered(g, old, links[old]);
+	else
+		count = VxChooseGathered(g, capacity, VxFillLinks(capacity));
+	if (level == 0)
+		count = VxKeepNeeded(is_needed, &judged, g->n, capacity, g->selected, count);
 	for (int i = 0; i < count; i++)
-		links[n++] = g->candidates[g->selected[i]].id;
-	if (forced != VX_INVALID_NODE && !contains(links, n, forced) &&
-		find_candidate(g, forced) >= 0)
-		links[n < capacity ? n++ : n - 1] = forced;
-	return n;
+		links[i] = g->candidates[g->selected[i]].id;
+	return count;
 }
 
 /* Read a node's header, code and list; false if it has none that links may be added to */
@@ -374,7 +397,8 @@ read_list(VxLinker *linker, VxNodeId from, int level, VxNodeSlot header,
 /*
  * Offer nto links, at most as many as a list has, to a node's list.  The list
  * takes them if it has room, else it is judged with them.  With force it takes
- * the first in any case.  Returns whether any of them is in the list now.
+ * the first, unless others need all of its links.  Returns whether any of them is in
+ * the list now.
  */
 bool
 VxAddLinks(VxLinker *linker, VxNodeId from, int level, const VxNodeId *to, int nto,
@@ -401,7 +425,7 @@ VxAddLinks(VxLinker *linker, VxNodeId from, int level, const VxNodeId *to, int n
 		if (n > capacity)
 		{
 			VxQueryFromCode(&linker->center, &header.factors, linker->code);
-			n = judge(linker, new, nold, n - nold, capacity,
+			n = judge(linker, from, level, new, nold, n - nold,
 					  force ? to[0] : VX_INVALID_NODE);
 		}
 		if ((n == nold && memcmp(new, old, sizeof(VxNodeId) * (Size) n) == 0) ||

@@ -165,15 +165,22 @@ code_index(const VxMend *mend, VxNodeId id)
 static inline const uint8_t *
 code_at(const VxMend *mend, int64 at)
 {
-	return mend->vac->codes ? VxKeptCode(mend->vac, (VxNodeId) at) :
+	return mend->vac->codes ? VxKept(mend->vac, (VxNodeId) at)->code :
 		mend->codes.codes + (Size) at * (Size) mend->vac->ix->codec.nbytes;
 }
 
 static inline const VxFactors *
 factors_at(const VxMend *mend, int64 at)
 {
-	return mend->vac->codes ? VxKeptFactors(mend->vac, (VxNodeId) at) :
+	return mend->vac->codes ? &VxKept(mend->vac, (VxNodeId) at)->factors :
 		&mend->codes.factors[at];
+}
+
+/* The first link on level 0 of the node that has a code */
+static inline VxNodeId
+first_at(const VxMend *mend, int64 at)
+{
+	return mend->vac->codes ? VxKept(mend->vac, (VxNodeId) at)->first : mend->codes.first[at];
 }
 
 /* Estimate distances from a query to n nodes, by the indexes of their codes */
@@ -282,6 +289,7 @@ collect_candidates(VxMend *mend, VxPatient *p, VxNodeId *gone, int ngone)
 typedef struct VxRanking
 {
 	VxMend	   *mend;
+	VxNodeId	id;				/* the node that has the list */
 	int			n;
 	VxCandidate nodes[MAX_RANKED];
 	int64		at[MAX_RANKED]; /* indexes of their codes */
@@ -352,6 +360,7 @@ rank(VxMend *mend, const VxPatient *p, int nold, VxRanking *r)
 	for (int i = 0; i < mend->nat; i++)
 		insert_key(keys, i, (uint64) float_order(dist[i]) << 32 | (uint32) i);
 	r->mend = mend;
+	r->id = p->id;
 	r->n = mend->nat;
 	for (int i = 0; i < r->n; i++)
 	{
@@ -395,6 +404,15 @@ ranked_distances(void *arg, int from, const int *others, int n, float *out)
 		out[where[i]] = dist[i];
 }
 
+/* For VxKeepNeeded: is it a link that its target needs?  See links.c. */
+static bool
+ranked_is_needed(void *arg, int candidate)
+{
+	const VxRanking *r = arg;
+
+	return first_at(r->mend, r->at[candidate]) == r->id;
+}
+
 /*
  * Choose the links of a list, and leave them in p->kept: what the heuristic
  * takes, nearest first, then the nearest of the others.  Links to nodes whose
@@ -415,17 +433,13 @@ choose_links(VxMend *mend, VxPatient *p)
 	nold = mend->nat;
 	add_nodes(mend, p->candidates, p->ncandidates);
 	rank(mend, p, nold, &r);
-	nselected = VxSelectNeighbors(r.nodes, r.n, capacity - p->nkept, 0,
+	nselected = VxSelectNeighbors(r.nodes, r.n, capacity - p->nkept, length - p->nkept,
 								  ranked_distances, &r, selected);
+	if (p->level == 0)
+		nselected = VxKeepNeeded(ranked_is_needed, &r, r.n, capacity - p->nkept, selected,
+								 nselected);
 	for (int i = 0; i < nselected; i++)
 		p->kept[p->nkept++] = r.nodes[selected[i]].id;
-	for (int i = 0, next = 0; i < r.n && p->nkept < length; i++)
-	{
-		if (next < nselected && selected[next] == i)
-			next++;
-		else
-			p->kept[p->nkept++] = r.nodes[i].id;
-	}
 }
 
 /* ---------------------------------------------------------------- writing lists */

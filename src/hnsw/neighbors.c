@@ -111,6 +111,44 @@ VxSelectNeighbors(const VxCandidate *candidates, int n, int max, int fill,
 	return ntaken;
 }
 
+/*
+ * Have a choice among n candidates, as VxSelectNeighbors makes it, include those that
+ * are needed: in place of the farthest others, if it would be more than max.  The
+ * nearest quarter of max stays as it is.
+ */
+int
+VxKeepNeeded(VxNeededFn needed, void *arg, int n, int max, int *selected, int count)
+{
+	bool		taken[VX_MAX_CANDIDATES];
+	int			last = n;
+
+	memset(taken, 0, sizeof(bool) * (Size) n);
+	for (int i = 0; i < count; i++)
+		taken[selected[i]] = true;
+	for (int i = 0; i < n; i++)
+	{
+		if (taken[i] || !needed(arg, i))
+			continue;
+		if (count == max)
+		{
+			do
+				last--;
+			while (last >= max / 4 && (!taken[last] || needed(arg, last)));
+			if (last < max / 4)
+				break;
+			taken[last] = false;
+			count--;
+		}
+		taken[i] = true;
+		count++;
+	}
+	count = 0;
+	for (int i = 0; i < n; i++)
+		if (taken[i])
+			selected[count++] = i;
+	return count;
+}
+
 /* Top layer of a new node: one in m nodes reaches the next layer */
 int
 VxDrawLevel(const VxIndex *ix)

@@ -285,8 +285,11 @@ note_staying(VxVacuum *vac, VxNodeId id, VxNodeSlot slot)
 	VxBitSet(vac, vac->staying, id);
 	if (vac->codes)
 	{
-		*VxKeptFactors(vac, id) = slot->factors;
-		memcpy(VxKeptCode(vac, id), VxSlotCode(vac->ix, slot), (Size) vac->ix->codec.nbytes);
+		VxKeptNode *kept = VxKept(vac, id);
+
+		kept->factors = slot->factors;
+		kept->first = VxSlotLinks(vac->ix, slot)[0];
+		memcpy(kept->code, VxSlotCode(vac->ix, slot), (Size) vac->ix->codec.nbytes);
 	}
 }
 
@@ -527,7 +530,7 @@ init_vacuum(VxVacuum *vac, IndexVacuumInfo *info)
 										  (Size) vac->nnodes);
 	vac->max_dead_links = Min(vac->memory_dead_links, 1024);
 	vac->dead_links = palloc(list_size * (vac->max_dead_links + 1));
-	vac->code_stride = INTALIGN(sizeof(VxFactors) + (Size) vac->ix->codec.nbytes);
+	vac->code_stride = INTALIGN(offsetof(VxKeptNode, code) + (Size) vac->ix->codec.nbytes);
 	if ((uint64) vac->nnodes * vac->code_stride <= (uint64) maintenance_work_mem * 1024 / 2)
 		vac->codes = MemoryContextAllocHuge(CurrentMemoryContext,
 											(Size) vac->nnodes * vac->code_stride + 1);

@@ -15,6 +15,14 @@
 
 typedef struct VxMend VxMend;
 
+/* What the survey keeps of a node that stays */
+typedef struct VxKeptNode
+{
+	VxFactors	factors;
+	VxNodeId	first;			/* the first of its links on level 0 */
+	uint8		code[FLEXIBLE_ARRAY_MEMBER];
+} VxKeptNode;
+
 typedef struct VxVacuum
 {
 	/* unchanging */
@@ -43,8 +51,8 @@ typedef struct VxVacuum
 	uint32		memory_dead_links;	/* that there may ever be */
 
 	/*
-	 * Factors and code of every node that stays, code_stride bytes by id;
-	 * NULL if memory does not hold them
+	 * A VxKeptNode for every node that stays, code_stride bytes by id; NULL if
+	 * memory does not hold them
 	 */
 	char	   *codes;
 	Size		code_stride;
@@ -76,17 +84,10 @@ VxBitClear(uint64 *bits, VxNodeId id)
 	bits[id / 64] &= ~(UINT64CONST(1) << (id % 64));
 }
 
-/* What the survey kept of a node that stays */
-static inline VxFactors *
-VxKeptFactors(const VxVacuum *vac, VxNodeId id)
+static inline VxKeptNode *
+VxKept(const VxVacuum *vac, VxNodeId id)
 {
-	return (VxFactors *) (vac->codes + (Size) id * vac->code_stride);
-}
-
-static inline uint8 *
-VxKeptCode(const VxVacuum *vac, VxNodeId id)
-{
-	return (uint8 *) (VxKeptFactors(vac, id) + 1);
+	return (VxKeptNode *) (vac->codes + (Size) id * vac->code_stride);
 }
 
 extern bool VxVacuumCopyPage(const VxVacuum *vac, uint32 stripe,

@@ -273,12 +273,11 @@ find_slots(VxReader *reader, VxBatch *batch, bool may_peek)
 typedef struct VxVisitOut
 {
 	VxVisit    *visits;
-	uint8	   *codes;			/* or NULL */
-	VxFactors  *factors;		/* if codes are wanted */
+	VxGathered *copy;			/* where codes and so on go, or NULL */
 	int			n;
 } VxVisitOut;
 
-/* A node of a batch that was estimated: keep it, with its code if wanted */
+/* A node of a batch that was estimated: keep it, with what is wanted of it */
 static inline void
 keep_visit(const VxReader *reader, VxVisitOut *out, VxNodeId id,
 		   const VxNodeSlotData *slot, float dist, float error)
@@ -293,11 +292,12 @@ keep_visit(const VxReader *reader, VxVisitOut *out, VxNodeId id,
 	visit->passes = reader->filter == NULL || VxFilterSlot(reader->filter, slot);
 	visit->result = (slot->state == VX_SLOT_LIVE && visit->passes) ||
 		slot->chain != VX_INVALID_NODE;
-	if (out->codes)
+	if (out->copy)
 	{
-		memcpy(out->codes + (Size) out->n * (Size) ix->codec.nbytes,
+		memcpy(out->copy->codes + (Size) out->n * (Size) ix->codec.nbytes,
 			   VxSlotCode(ix, slot), (Size) ix->codec.nbytes);
-		out->factors[out->n] = slot->factors;
+		out->copy->factors[out->n] = slot->factors;
+		out->copy->first[out->n] = VxSlotLinks(ix, slot)[0];
 	}
 	if (dist < reader->near)
 		prefetch_bytes((const char *) VxSlotLinks(ix, slot),
@@ -353,14 +353,14 @@ estimate_batch(VxReader *reader, const VxQuery *query, VxBatch *batch, VxVisitOu
 
 /*
  * Look at n nodes, whose ids must have pages: puts those that are nodes of the
- * graph, with their estimated distance, into out (room for n), copies their
- * codes and factors unless codes is NULL, and returns their number.
+ * graph, with their estimated distance, into visits (room for n), copies their
+ * codes, factors and first links unless copy is NULL, and returns their number.
  */
 int
 VxVisitNodes(VxReader *reader, const VxQuery *query, const VxNodeId *ids, int n,
-			 VxVisit *visits, VxWalkStats *stats, uint8 *codes, VxFactors *factors)
+			 VxVisit *visits, VxWalkStats *stats, VxGathered *copy)
 {
-	VxVisitOut	out = {visits, codes, factors, 0};
+	VxVisitOut	out = {visits, copy, 0};
 	VxBatch		batch;
 
 	for (int done = 0; done < n; done += VX_ESTIMATE_MAX)
@@ -636,8 +636,7 @@ walk_greedy(VxWalk *walk, VxEntry *entry, int level, float *best)
 		walk->stats->hops++;
 		n = VxReadLinks(walk->reader, entry->node, level, links, walk->stats);
 		n = VxIdSetAddNew(&walk->visited, links, n);
-		n = VxVisitNodes(walk->reader, walk->query, links, n, visits, walk->stats, NULL,
-						 NULL);
+		n = VxVisitNodes(walk->reader, walk->query, links, n, visits, walk->stats, NULL);
 		for (int i = 0; i < n; i++)
 		{
 			judge(walk, &visits[i]);
@@ -659,7 +658,7 @@ enter(VxWalk *walk, VxNodeId id, float *dist)
 
 	if (VxIdSetAddNew(&walk->visited, &id, 1) == 0 ||
 		VxVisitNodes(walk->reader, walk->query, &id, 1, &visit, walk->stats,
-					 NULL, NULL) == 0)
+					 NULL) == 0)
 		return false;
 	*dist = visit.dist;
 	judge(walk, &visit);
@@ -795,7 +794,7 @@ VxWalkAdvance(VxWalk *walk, int level, int64 max_visits)
 		set_bound(walk);
 		n = gather_links(walk, level, links);
 		n = VxVisitNodes(walk->reader, walk->query, links, n, visits, walk->stats,
-						 NULL, NULL);
+						 NULL);
 		for (int i = 0; i < n; i++)
 			judge(walk, &visits[i]);
 	} while (walk->stats->hops > hops);

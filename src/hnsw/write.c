@@ -32,6 +32,9 @@
 /* A link to a node may be taken away if so many lead to it */
 #define SAFE_INCOMING 4
 
+/* Times that nodes out of reach are given links: to take some away may put others there */
+#define MAX_ROUNDS 5
+
 /* -------------------------------------------------------------------- order */
 
 /* The order of nodes while it is laid down */
@@ -166,12 +169,13 @@ adopt_node(VxOrder *o, VxNodeId id, uint8 *incoming)
 
 /*
  * Nodes that have lost every link to them are few, but no walk would ever find
- * them: give each a link.
+ * them: give each a link.  Returns whether any got one.
  */
-static void
+static bool
 adopt_unreached(VxOrder *o, VxNodeId nnodes, VxNodeId *next)
 {
 	uint8	   *incoming = NULL;
+	bool		any = false;
 
 	for (VxNodeId id = 0; id < nnodes; id++)
 	{
@@ -181,11 +185,13 @@ adopt_unreached(VxOrder *o, VxNodeId nnodes, VxNodeId *next)
 			incoming = count_incoming(o->graph, nnodes);
 		if (!adopt_node(o, id, incoming))
 			continue;
+		any = true;
 		place_node(o, id);
 		place_reachable(o, next);
 	}
 	if (incoming)
 		pfree(incoming);
+	return any;
 }
 
 /*
@@ -198,16 +204,22 @@ order_nodes(VxGraph *graph)
 {
 	VxNodeId	n = VxGraphCount(graph);
 	VxNodeId	entry = VxGraphEntry(graph).node;
-	VxNodeId	next = 0;
+	VxNodeId	next;
+	Size		size = ((Size) n / 64 + 1) * sizeof(uint64);
 	VxOrder		o = {.graph = graph};
+	bool		again = true;
 
-	o.placed = MemoryContextAllocExtended(CurrentMemoryContext,
-										  ((Size) n / 64 + 1) * sizeof(uint64),
-										  MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
-	if (entry != VX_INVALID_NODE)
-		place_node(&o, entry);
-	place_reachable(&o, &next);
-	adopt_unreached(&o, n, &next);
+	o.placed = MemoryContextAllocHuge(CurrentMemoryContext, size);
+	for (int round = 0; again && round < MAX_ROUNDS; round++)
+	{
+		memset(o.placed, 0, size);
+		o.nslots = 0;
+		next = 0;
+		if (entry != VX_INVALID_NODE)
+			place_node(&o, entry);
+		place_reachable(&o, &next);
+		again = adopt_unreached(&o, n, &next);
+	}
 	for (VxNodeId id = 0; id < n; id++)
 	{
 		if (VxGraphNode(graph, id)->state == VX_SLOT_FREE)

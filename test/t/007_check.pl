@@ -147,7 +147,7 @@ $sql .= "VACUUM;\n";
 $node->safe_psql('postgres', $sql);
 my %path = map { split /=/ } split /\n/,
   $node->safe_psql('postgres', "SELECT relname || '=' || pg_relation_filepath(oid) FROM pg_class WHERE relname ~ '^t\\d*i\$'");
-is($node->safe_psql('postgres', "SELECT count(*) FROM pg_class c, vectorx_index_check(c.oid) f WHERE relname ~ '^t\\d*i\$' AND kind <> 'unreachable'"),
+is($node->safe_psql('postgres', "SELECT count(*) FROM pg_class c, index_findings(c.oid) WHERE relname ~ '^t\\d*i\$'"),
 	'0', 'nothing is found in undamaged indexes');
 $node->stop;
 
@@ -217,12 +217,12 @@ foreach my $i (0 .. $#damages)
 		"SELECT count(*) FROM vectorx_index_check('t${i}i')");
 	push @bad, ends_well('reindex', 0, "REINDEX INDEX t${i}i");
 	push @bad, 'REINDEX does not mend it'
-	  if $node->safe_psql('postgres', "SELECT count(*) FROM vectorx_index_check('t${i}i') WHERE kind <> 'unreachable'") ne '0';
+	  if $node->safe_psql('postgres', "SELECT count(*) FROM index_findings('t${i}i')") ne '0';
 	push @bad, 'the server has restarted' if $node->safe_psql('postgres', 'SELECT pg_postmaster_start_time()') ne $started;
 	is(join("\n", @bad), '', "$name: nothing worse than an error of damage");
 }
 note(sprintf 'slowest: %.1f s', $slowest);
-is($node->safe_psql('postgres', "SELECT count(*) FROM vectorx_index_check('ti') WHERE kind <> 'unreachable'"), '0', 'an undamaged index is still that');
+is($node->safe_psql('postgres', "SELECT count(*) FROM index_findings('ti')"), '0', 'an undamaged index is still that');
 my $log = slurp_file($node->logfile);
 is(join("\n", grep { /PANIC:|TRAP:|terminated by signal|leak: |resource was not closed/ } split /\n/, $log), '', 'nothing bad in the log');
 $node->stop;

@@ -70,7 +70,7 @@ BEGIN
 	IF NOT EXISTS (SELECT FROM pg_index WHERE indexrelid = to_regclass(index) AND indisvalid) THEN
 		RETURN;
 	END IF;
-	SELECT string_agg(f::text, '; ') INTO found FROM vectorx_index_check(index::regclass) f WHERE kind <> 'unreachable';
+	SELECT string_agg(f, '; ') INTO found FROM index_findings(index) f;
 	IF found IS NOT NULL THEN
 		RAISE EXCEPTION 'found in %: %', index, left(found, 1000);
 	END IF;
@@ -303,7 +303,7 @@ sub verify
 		my ($name, $valid) = split /\|/;
 		if ($valid eq 'true')
 		{
-			my $found = $node->safe_psql('postgres', "SELECT f FROM vectorx_index_check('$name') f WHERE kind <> 'unreachable' LIMIT 10");
+			my $found = $node->safe_psql('postgres', "SELECT index_findings('$name') LIMIT 10");
 			push @wrong, "$name: $found" if $found ne '';
 		}
 		$node->safe_psql('postgres', "DROP INDEX $name") if $name ne 'ti';

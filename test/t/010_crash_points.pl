@@ -103,15 +103,14 @@ sub crash
 	return 0;
 }
 
-# What is wrong with a table and its index.  Level 0 need not lead to all nodes, and
-# an insertion that was cut short leaves one that is no row; after vacuum there
+# What is wrong with a table and its index.  An insertion that was cut short leaves one that is no row; after vacuum there
 # is none of those left.
 sub wrong
 {
 	my ($table, $vacuumed) = @_;
 	my $dims = $table eq 'small' ? 24 : 7000;
-	my @wrong = grep { !/unreachable/ && ($vacuumed || !/there is no entry point/) }
-	  split /\n/, $node->safe_psql('postgres', "SELECT f FROM vectorx_index_check('${table}_v') f");
+	my @wrong = grep { $vacuumed || !/there is no entry point/ }
+	  split /\n/, $node->safe_psql('postgres', "SELECT index_findings('${table}_v')");
 	my @indexed = sort @{ ids_by_index($node, $table, "vec(3, $dims)") };
 	my @stored = sort @{ ids_by_seqscan($node, $table) };
 	push @wrong, scalar(@indexed) . ' rows by index, ' . @stored . ' in the table' if "@indexed" ne "@stored";

@@ -25,7 +25,7 @@ random_seed();
 
 my $node = new_node('filter', "max_parallel_maintenance_workers = 2\nmin_parallel_table_scan_size = 0");
 $node->start;
-$node->safe_psql('postgres', 'CREATE EXTENSION vectorx');
+set_up($node);
 my $include = source_dir() . '/sql/include';
 
 sub pick { return $_[ int rand @_ ]; }
@@ -65,7 +65,7 @@ foreach my $round (1 .. $rounds)
 		push @script, map { change($dims) } 0 .. rand 3;
 		push @script, setting();
 		push @script, sprintf "SELECT 'result', array_to_string(wrong, '; '), rows FROM pg_temp.check_random(%d, $dims);", $conditions / 4;
-		push @script, "SELECT 'result', string_agg(f::text, '; '), 0 FROM vectorx_index_check('fi') f WHERE kind <> 'unreachable';";
+		push @script, "SELECT 'result', string_agg(f, '; '), 0 FROM index_findings('fi') f;";
 	}
 	my $script = join "\n", @script;
 	my ($out, $err) = ('', '');

@@ -106,7 +106,7 @@ sub readers
 		  $table, rand() < 0.2 ? rand 8 : rand 4e7, $d, $k, $part;
 		$slow .= sprintf "BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT check_slow_scan('t', vec(%d, %d)); COMMIT;\n", rand 4e7, $dims
 		  if $_ % 10 == 0;
-		$slow .= "SELECT 'finding', * FROM vectorx_index_check('ti') WHERE kind <> 'unreachable';\n" if $_ % 50 == 0;
+		$slow .= "SELECT 'finding', index_findings('ti');\n" if $_ % 50 == 0;
 	}
 	return map { run_psql($node, "$dir/$name-$_->[0]", $_->[1]) } [ fast => $fast ], [ slow => $slow ];
 }

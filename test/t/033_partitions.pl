@@ -26,7 +26,7 @@ INSERT INTO p SELECT i, 1 + i % 1000, vec(i, 8) FROM generate_series(19001, 2000
 ANALYZE p;
 SQL
 is($node->safe_psql('postgres', "SELECT count(*), sum((vectorx_index_info(relid)).rows) FROM pg_partition_tree('pv') WHERE isleaf"), '1000|20000', 'an index of each partition');
-is($node->safe_psql('postgres', "SELECT count(*) FROM pg_partition_tree('pv') t, vectorx_index_check(relid) c WHERE isleaf AND kind <> 'unreachable'"), '0', 'nothing is wrong with them');
+is($node->safe_psql('postgres', "SELECT count(*) FROM pg_partition_tree('pv') t, index_findings(relid) WHERE isleaf"), '0', 'nothing is wrong with them');
 
 # Ids by index and by sequential scan
 sub same_answer

@@ -45,7 +45,7 @@ sub new_node
 #	vec(i, dims)		a vector that depends on its number only
 #	recall(table, k, queries, seed)	recall of so many queries, like the table's rows
 #	search(table, q, k)	fails if a search is not what it must be
-#	index_faults(index), all_index_faults()	see functions.sql
+#	index_findings(index, heap), index_faults(index), all_index_faults()	see functions.sql
 sub set_up
 {
 	my ($node) = @_;
@@ -249,17 +249,14 @@ sub recall_of
 	return $node->safe_psql('postgres', "SET hnsw.ef_search = $ef; SELECT recall('$table', $k, $queries, $seed)");
 }
 
-# Is there nothing wrong with an index?  How many nodes level 0 alone does not lead
-# to is told, but no matter here.
+# Is there nothing wrong with an index?
 sub check_index
 {
 	my ($node, $index, $name) = @_;
-	my @found = split /\n/, $node->safe_psql('postgres', "SELECT * FROM vectorx_index_check('$index')");
-	my @bad = grep { !/^warning\|unreachable\|/ } @found;
+	my @bad = split /\n/, $node->safe_psql('postgres', "SELECT index_findings('$index')");
 
 	ok(!@bad, $name // "check of $index")
 	  or diag(@bad . " findings:\n" . join("\n", grep { defined } @bad[ 0 .. 19 ]));
-	note($_) foreach grep { /^warning\|unreachable\|/ } @found;
 }
 
 # Are the pages of indexes the same on a standby, where it has replayed all, as on the
