@@ -124,3 +124,18 @@ SELECT pg_temp.out_of_reach() < 30 AS vacuumed;
 REINDEX INDEX fari;
 SELECT pg_temp.out_of_reach() AS built;
 DROP TABLE far;
+
+-- One vector amid all others, nearer to each than they are to each other, does not take
+-- the place of all other links
+CREATE TEMP TABLE star (id int, v vector(64));
+CREATE INDEX stari ON star USING hnsw (v);
+INSERT INTO star VALUES (0, array_fill(0.5, '{64}'));
+INSERT INTO star SELECT i, pg_temp.vec(i, 64) FROM generate_series(1, 4000) i;
+SELECT pg_temp.check_recall('star', '<->', array_agg(pg_temp.vec(i, 64)), 10, 0.7) FROM generate_series(100001, 100050) i;
+DELETE FROM star WHERE id % 4 = 1;
+VACUUM star;
+SELECT pg_temp.check_recall('star', '<->', array_agg(pg_temp.vec(i, 64)), 10, 0.7) FROM generate_series(100001, 100050) i;
+REINDEX INDEX stari;
+SELECT pg_temp.check_recall('star', '<->', array_agg(pg_temp.vec(i, 64)), 10, 0.7) FROM generate_series(100001, 100050) i;
+SELECT pg_temp.check_recall('star', '<->', array_agg(v), 1, 0.95) FROM (SELECT v FROM star ORDER BY id LIMIT 200) s;
+DROP TABLE star;

@@ -97,6 +97,7 @@ extern void VxCheckDuplicate(VxCheck *check, VxNodeId id, VxNodeSlot slot,
 							 const char *vector);
 extern void VxCheckFollowChain(VxCheck *check, VxNodeId head);
 extern void VxCheckLostDuplicates(VxCheck *check);
+extern int64 VxCheckRecount(VxCheck *check);
 extern void VxCheckReach(VxCheck *check);
 
 /* checkrows.c */

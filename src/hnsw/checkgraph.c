@@ -405,9 +405,9 @@ subtract(VxCheck *check, const VxReach *reach)
 	return left;
 }
 
-/* How many of the nodes left over route still?  Takes the others out. */
-static int64
-recount(VxCheck *check)
+/* How many of the nodes that route, or are left of them, do so still?  Takes the others out. */
+int64
+VxCheckRecount(VxCheck *check)
 {
 	int64		n = 0;
 
@@ -444,7 +444,7 @@ VxCheckReach(VxCheck *check)
 		pfree(reach.reached);
 	}
 	if (left > 0)
-		left = recount(check);
+		left = VxCheckRecount(check);
 	if (left > 0)
 	{
 		double		percent = 100.0 / (double) check->nrouting;

@@ -782,22 +782,33 @@ link_back(VxGraph *graph, VxNodeId from, int level, VxCandidate c)
 	LWLockRelease(node_lock(graph, from));
 }
 
-/* Choose neighbors on a layer among the beam */
+/*
+ * Choose neighbors on a layer among the beam: what the heuristic takes, then the
+ * nearest of the others, up to half of a list.
+ */
 static void
 choose_neighbors(VxGraph *graph, int level)
 {
 	VxMemNeighbors *neighbors = &graph->neighbors[level];
+	int			capacity = VxLinkCapacity(graph->ix, level);
 	int			selected[VX_MAX_CANDIDATES];
 	VxChoice	choice;
 
 	choice.graph = graph;
 	for (int i = 0; i < graph->nbeam; i++)
 		choice.codes[i] = VxGraphCode(graph, graph->beam[i].id);
-	neighbors->n = VxSelectNeighbors(graph->beam, graph->nbeam,
-									 VxLinkCapacity(graph->ix, level), 0,
-									 candidate_distances, &choice, selected);
+	neighbors->nchosen = VxSelectNeighbors(graph->beam, graph->nbeam, capacity, 0,
+										   candidate_distances, &choice, selected);
+	neighbors->n = neighbors->nchosen;
 	for (int i = 0; i < neighbors->n; i++)
 		neighbors->nodes[i] = graph->beam[selected[i]];
+	for (int i = 0, next = 0; i < graph->nbeam && neighbors->n < VxFillLinks(capacity); i++)
+	{
+		if (next < neighbors->nchosen && selected[next] == i)
+			next++;
+		else
+			neighbors->nodes[neighbors->n++] = graph->beam[i];
+	}
 }
 
 /* Give a node its links on layers 0 to top, then links back to it */
@@ -811,7 +822,7 @@ connect_node(VxGraph *graph, VxNodeId self, VxMemNode *node, int top)
 
 		for (int i = 0; i < neighbors->n; i++)
 			ids[i] = neighbors->nodes[i].id;
-		set_links(graph, node, level, ids, neighbors->n, neighbors->n);
+		set_links(graph, node, level, ids, neighbors->n, neighbors->nchosen);
 	}
 	pg_write_barrier();
 	for (int level = 0; level <= top; level++)

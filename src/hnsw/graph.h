@@ -100,6 +100,7 @@ typedef struct VxGraphShared
 typedef struct VxMemNeighbors
 {
 	int			n;
+	int			nchosen;		/* the first of them, by the heuristic */
 	VxCandidate nodes[2 * VX_MAX_M];
 } VxMemNeighbors;
 

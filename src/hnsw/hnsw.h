@@ -380,8 +380,8 @@ VxStrikesOut(float dist, float between)
 }
 
 /*
- * How many links a list keeps, when it overflows or is repaired, even if the
- * heuristic would drop more.
+ * How many links a list gets and keeps, if there are so many candidates, even if
+ * the heuristic would take fewer.
  */
 static inline int
 VxFillLinks(int capacity)
@@ -582,7 +582,7 @@ extern void VxGatheredInit(VxGathered *g, const VxIndex *ix, int max);
 extern void VxLinkerInit(VxLinker *linker, Relation index, const VxIndex *ix);
 extern bool VxHasPage(VxLinker *linker, VxNodeId id);
 extern void VxGather(VxLinker *linker, VxGathered *g, const VxQuery *query, int n);
-extern int	VxChooseGathered(VxGathered *g, int max, int fill);
+extern int	VxChooseGathered(VxGathered *g, int capacity);
 extern void VxWriteLinks(Page page, VxNodeId *links, int capacity,
 						 const VxNodeId *new, int n);
 extern bool VxAddLinks(VxLinker *linker, VxNodeId from, int level,

@@ -145,7 +145,7 @@ choose_neighbors(VxInserter *ins, int level)
 	VxGathered *g = &ins->found;
 	VxNeighbors *neighbors = &ins->neighbors[level];
 
-	neighbors->n = VxChooseGathered(g, VxLinkCapacity(ins->ix, level), 0);
+	neighbors->n = VxChooseGathered(g, VxLinkCapacity(ins->ix, level));
 	for (int i = 0; i < neighbors->n; i++)
 	{
 		const VxVisit *visit = &g->visits[g->order[g->selected[i]]];
@@ -279,9 +279,9 @@ compare_targets(const void *a, const void *b)
 }
 
 /*
- * Link a node back from its neighbors.  If none of those on level 0 can spare
- * a link, one of them must: no node shall be out of reach.  Returns false if
- * that is so all the same, as vacuum removed them all, or others need their links.
+ * Link a node back from its neighbors.  If none of those on level 0 takes the
+ * link, one of them must, as no node shall be out of reach.  Returns false if that
+ * is so all the same: vacuum removed them all, or others need all their links.
  */
 static bool
 link_back(VxInserter *ins, VxNodeId id, int level)

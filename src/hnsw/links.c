@@ -59,13 +59,16 @@ VxGatheredInit(VxGathered *g, const VxIndex *ix, int max)
 	VxQueryInit(&g->pair, &ix->codec, palloc(VxQueryMemory(&ix->codec)));
 }
 
+/* Equally far ones stay in order, so that a list which has not changed does not */
 static int
 compare_candidates(const void *a, const void *b)
 {
-	float		x = ((const VxCandidate *) a)->dist;
-	float		y = ((const VxCandidate *) b)->dist;
+	const VxCandidate *x = a;
+	const VxCandidate *y = b;
 
-	return x < y ? -1 : x > y;
+	if (x->dist != y->dist)
+		return x->dist < y->dist ? -1 : 1;
+	return x->id < y->id ? -1 : x->id > y->id;
 }
 
 static void
@@ -147,14 +150,15 @@ gathered_distances(void *arg, int from, const int *others, int n, float *out)
 }
 
 /*
- * Choose among what was gathered, as VxSelectNeighbors does.  Leaves in
- * g->selected the indexes of those chosen, nearest first; returns their number.
+ * Choose the links of a list among what was gathered, as VxSelectNeighbors does.
+ * Leaves in g->selected the indexes of those chosen, nearest first; returns their
+ * number.
  */
 int
-VxChooseGathered(VxGathered *g, int max, int fill)
+VxChooseGathered(VxGathered *g, int capacity)
 {
-	return VxSelectNeighbors(g->candidates, g->n, max, fill, gathered_distances, g,
-							 g->selected);
+	return VxSelectNeighbors(g->candidates, g->n, capacity, VxFillLinks(capacity),
+							 gathered_distances, g, g->selected);
 }
 
 /* ------------------------------------------------------------------- the linker */
@@ -343,8 +347,8 @@ is_in_order(const VxGathered *g, const VxNodeId *links, int n)
 /*
  * Judge a list that is too long, of old links and offered ones: leaves in links
  * what the heuristic chooses, and returns how many that are.  Among them is the
- * node forced, unless that is no live node, or others need all the links.  The node
- * that the list belongs to, from, is linker->center.
+ * node forced, unless that is no live node, or others need all that can be spared.
+ * The node that the list belongs to, from, is linker->center.
  */
 static int
 judge(VxLinker *linker, VxNodeId from, int level, VxNodeId *links, int old,
@@ -363,7 +367,7 @@ judge(VxLinker *linker, VxNodeId from, int level, VxNodeId *links, int old,
 		g->n == old + 1 && is_in_order(g, links, old))
 		count = choose_with_offered(g, old, links[old]);
 	else
-		count = VxChooseGathered(g, capacity, VxFillLinks(capacity));
+		count = VxChooseGathered(g, capacity);
 	if (level == 0)
 		count = VxKeepNeeded(is_needed, &judged, g->n, capacity, g->selected, count);
 	for (int i = 0; i < count; i++)
@@ -397,8 +401,8 @@ read_list(VxLinker *linker, VxNodeId from, int level, VxNodeSlot header,
 /*
  * Offer nto links, at most as many as a list has, to a node's list.  The list
  * takes them if it has room, else it is judged with them.  With force it takes
- * the first, unless others need all of its links.  Returns whether any of them is in
- * the list now.
+ * the first, unless others need all the links that it can spare.  Returns whether any
+ * of them is in the list now.
  */
 bool
 VxAddLinks(VxLinker *linker, VxNodeId from, int level, const VxNodeId *to, int nto,

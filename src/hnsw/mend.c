@@ -433,13 +433,20 @@ choose_links(VxMend *mend, VxPatient *p)
 	nold = mend->nat;
 	add_nodes(mend, p->candidates, p->ncandidates);
 	rank(mend, p, nold, &r);
-	nselected = VxSelectNeighbors(r.nodes, r.n, capacity - p->nkept, length - p->nkept,
+	nselected = VxSelectNeighbors(r.nodes, r.n, capacity - p->nkept, 0,
 								  ranked_distances, &r, selected);
 	if (p->level == 0)
 		nselected = VxKeepNeeded(ranked_is_needed, &r, r.n, capacity - p->nkept, selected,
 								 nselected);
 	for (int i = 0; i < nselected; i++)
 		p->kept[p->nkept++] = r.nodes[selected[i]].id;
+	for (int i = 0, next = 0; i < r.n && p->nkept < length; i++)
+	{
+		if (next < nselected && selected[next] == i)
+			next++;
+		else
+			p->kept[p->nkept++] = r.nodes[i].id;
+	}
 }
 
 /* ---------------------------------------------------------------- writing lists */

@@ -27,12 +27,12 @@ CREATE FUNCTION use_indexes(yes bool) RETURNS void LANGUAGE plpgsql AS $$ BEGIN
 END $$;
 
 -- What vectorx_index_check finds, but for nodes that are out of reach on level 0 only,
--- and a few that are on all layers: two, one in fifty, or any number if m < 4
+-- and a few that are on all layers: one, one in fifty, or one in three if m < 4
 CREATE FUNCTION index_findings(index regclass, heap bool DEFAULT true) RETURNS SETOF text LANGUAGE sql AS $$
 	SELECT f::text FROM vectorx_index_check(index, heap) f,
 		LATERAL regexp_match(detail, '^\d+ of (\d+) nodes .* (\d+) \(\S+ %\) on no layer$') m
 	WHERE kind <> 'unreachable' OR m IS NULL OR
-		(m[2]::int > 2 + m[1]::int / 50 AND (vectorx_index_info(index)).m >= 4)
+		m[2]::int > 1 + m[1]::int / CASE WHEN (vectorx_index_info(index)).m < 4 THEN 3 ELSE 50 END
 $$;
 
 -- What is wrong with an hnsw index, a row for each fault: what index_findings
