@@ -138,4 +138,9 @@ SELECT pg_temp.check_recall('star', '<->', array_agg(pg_temp.vec(i, 64)), 10, 0.
 REINDEX INDEX stari;
 SELECT pg_temp.check_recall('star', '<->', array_agg(pg_temp.vec(i, 64)), 10, 0.7) FROM generate_series(100001, 100050) i;
 SELECT pg_temp.check_recall('star', '<->', array_agg(v), 1, 0.95) FROM (SELECT v FROM star ORDER BY id LIMIT 200) s;
+-- nor do some that come last
+INSERT INTO star SELECT -i, array_fill(0.5 + i / 1000.0, '{64}') FROM generate_series(1, 10) i;
+SELECT pg_temp.check_recall('star', '<->', array_agg(pg_temp.vec(i, 64)), 10, 0.7) FROM generate_series(100001, 100050) i;
+SELECT pg_temp.check_recall('star', '<->', array_agg(v), 1, 0.95) FROM (SELECT v FROM star ORDER BY id LIMIT 200) s;
+SELECT mean_degree > 16 AS links FROM vectorx_index_info('stari');
 DROP TABLE star;

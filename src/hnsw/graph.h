@@ -177,7 +177,7 @@ VxGraphCode(VxGraph *graph, VxNodeId id)
  * list: then what is read is some of its old and some of its new links.
  *
  * The first "chosen" links of a list were chosen together as neighbors, none
- * of which strikes out another; the others were added since.
+ * of which strikes out another; the others filled the list up, or were added since.
  */
 static inline VxNodeId *
 VxGraphLinks(VxGraph *graph, VxMemNode *node, int level, int *n)

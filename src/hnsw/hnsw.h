@@ -380,8 +380,8 @@ VxStrikesOut(float dist, float between)
 }
 
 /*
- * How many links a list gets and keeps, if there are so many candidates, even if
- * the heuristic would take fewer.
+ * How many links a new list gets, and one that overflows keeps, if there are so many
+ * candidates, even if the heuristic would take fewer.
  */
 static inline int
 VxFillLinks(int capacity)

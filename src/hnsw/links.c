@@ -11,8 +11,8 @@
  * chooses, at least half of its capacity, as CREATE INDEX does it.  So lists
  * are judged once in several links, the other links being appended.
  *
- * A list of level 0 does not give up a link that its target needs: one to a node
- * whose own first link, which is to the nearest of its neighbors, leads back.  Else
+ * A list of level 0 keeps links that their targets need, before others: those to nodes
+ * whose own first link, which is to the nearest of their neighbors, leads back.  Else
  * nodes that are nobody's near neighbor are soon out of reach; see README.
  *
  * Where vectors have many dimensions to differ in, the heuristic keeps all of a
@@ -346,7 +346,7 @@ is_in_order(const VxGathered *g, const VxNodeId *links, int n)
 
 /*
  * Judge a list that is too long, of old links and offered ones: leaves in links
- * what the heuristic chooses, and returns how many that are.  Among them is the
+ * what is to stay (see the head of this file), and returns how many that are.  Among them is the
  * node forced, unless that is no live node, or others need all that can be spared.
  * The node that the list belongs to, from, is linker->center.
  */
@@ -363,10 +363,11 @@ judge(VxLinker *linker, VxNodeId from, int level, VxNodeId *links, int old,
 		if (VxHasPage(linker, links[i]))
 			g->ids[count++] = links[i];
 	VxGather(linker, g, &linker->center, count);
+	count = 0;
 	if (offered == 1 && old == capacity && forced == VX_INVALID_NODE &&
 		g->n == old + 1 && is_in_order(g, links, old))
 		count = choose_with_offered(g, old, links[old]);
-	else
+	if (count < VxFillLinks(capacity))
 		count = VxChooseGathered(g, capacity);
 	if (level == 0)
 		count = VxKeepNeeded(is_needed, &judged, g->n, capacity, g->selected, count);
