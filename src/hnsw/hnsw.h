@@ -389,7 +389,6 @@ VxFillLinks(int capacity)
 	return capacity / 2;
 }
 
-
 /* Must a candidate be among those taken? */
 typedef bool (*VxNeededFn) (void *arg, int candidate);
 

@@ -122,6 +122,7 @@ count_incoming(VxGraph *graph, VxNodeId nnodes)
 		int			n;
 		VxNodeId   *links = VxGraphLinks(graph, VxGraphNode(graph, id), 0, &n);
 
+		CHECK_FOR_INTERRUPTS();
 		for (int i = 0; i < n; i++)
 			incoming[links[i]] += incoming[links[i]] < 255;
 	}
@@ -179,6 +180,7 @@ adopt_unreached(VxOrder *o, VxNodeId nnodes, VxNodeId *next)
 
 	for (VxNodeId id = 0; id < nnodes; id++)
 	{
+		CHECK_FOR_INTERRUPTS();
 		if (is_placed(o, id) || VxGraphNode(o->graph, id)->state != VX_SLOT_LIVE)
 			continue;
 		if (incoming == NULL)
